@@ -272,4 +272,18 @@ impl Config {
             max_deliver: found.and_then(|rule| rule.max_deliver).unwrap_or(self.queue.max_deliver),
         }
     }
+
+    /// The settings of the direct messages between two: what a plain room has, since no pattern names them.
+    pub fn direct_settings(&self) -> Settings {
+        Settings {
+            kind: Kind::Fanout,
+            history: HistoryKind::Memory,
+            private: true,
+            keep_messages: KEEP_MESSAGES,
+            keep_bytes: KEEP_BYTES,
+            keep_age: Duration::ZERO,
+            ack_wait: self.queue.ack_wait,
+            max_deliver: self.queue.max_deliver,
+        }
+    }
 }

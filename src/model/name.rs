@@ -194,7 +194,7 @@ impl RoomName {
 
 impl Nick {
     /// A nick the server gives a guest.
-    pub fn guest(number: u32) -> Self {
+    pub fn guest(number: u64) -> Self {
         Self(Name { shown: format!("guest-{number}").into(), folded: None })
     }
 }

@@ -1,0 +1,348 @@
+//! The bounded way to one connection.
+//!
+//! The router and the connection's reader put items in, its writer takes them out; nobody who puts ever waits. Two budgets
+//! count bytes: the *feed* (messages, which history can give again) and the *answers* (everything else, which nothing can).
+//! A full feed is refused, so that the router marks a lag; answers always go in, and a reader that would bring more of them
+//! waits in [`Source::reserve`] first. The channel's slots are only a backstop: every item costs at least [`ITEM_COST`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, mpsc};
+
+use crate::model::{Event, Item};
+
+/// What an item costs beside its bytes: its slot, its share of a chunk, its part of a system call.
+pub const ITEM_COST: usize = 256;
+
+/// Bytes that wait for all connections together; below zero for a moment where a writer is quicker than the count.
+#[derive(Debug, Default)]
+pub struct Total(AtomicIsize);
+
+impl Total {
+    /// Bytes that wait now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed).max(0).cast_unsigned()
+    }
+
+    /// Counts bytes that were just fed, once for all the outboxes that got them.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.0.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    budget: usize,
+    feed: AtomicUsize,
+    answers: AtomicUsize,
+    /// Answers that batches on their way to the router may still bring.
+    claims: AtomicUsize,
+    /// Whether the router wants to hear when all is written.
+    is_awaited: AtomicBool,
+    /// Whether the reader waits for room, so that a writer wakes it for nothing else.
+    is_reader_waiting: AtomicBool,
+    reader: Notify,
+    is_closing: AtomicBool,
+    /// Whether the writer has given up on the socket.
+    is_deaf: AtomicBool,
+    total: Arc<Total>,
+}
+
+impl Shared {
+    /// Takes room for answers, if there is: for anything at all where none wait.
+    fn claim(&self, claim: usize) -> bool {
+        let waiting = self.answers.load(Ordering::SeqCst) + self.claims.load(Ordering::SeqCst);
+        let fits = waiting == 0 || waiting + claim <= self.budget;
+        if fits {
+            self.claims.fetch_add(claim, Ordering::SeqCst);
+        }
+        fits
+    }
+
+    fn wake_reader(&self) {
+        if self.is_reader_waiting.load(Ordering::SeqCst) && self.is_reader_waiting.swap(false, Ordering::SeqCst) {
+            self.reader.notify_one();
+        }
+    }
+
+    /// Whether nothing waits to be written.
+    fn is_drained(&self) -> bool {
+        self.feed.load(Ordering::SeqCst) == 0 && self.answers.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// The router's end: puts items in. The connection's writer ends when every one of these is gone.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    items: mpsc::Sender<Item>,
+    shared: Arc<Shared>,
+}
+
+/// The reader's end: puts its own answers in, and waits while there are too many.
+#[derive(Debug)]
+pub struct Source {
+    items: mpsc::WeakSender<Item>,
+    shared: Arc<Shared>,
+}
+
+/// The writer's end: takes items out.
+#[derive(Debug)]
+pub struct Drain {
+    items: mpsc::Receiver<Item>,
+    shared: Arc<Shared>,
+}
+
+/// A new outbox with `budget` bytes for the feed and again for answers.
+pub fn outbox(budget: usize, total: &Arc<Total>) -> (Outbox, Source, Drain) {
+    // Both budgets full of the cheapest items, and as much again, since answers may go over theirs by a batch.
+    let slots = 4 * budget / ITEM_COST + 64;
+    let (items, receiver) = mpsc::channel(slots);
+    let shared = Arc::new(Shared {
+        budget,
+        feed: AtomicUsize::new(0),
+        answers: AtomicUsize::new(0),
+        claims: AtomicUsize::new(0),
+        is_awaited: AtomicBool::new(false),
+        is_reader_waiting: AtomicBool::new(false),
+        reader: Notify::new(),
+        is_closing: AtomicBool::new(false),
+        is_deaf: AtomicBool::new(false),
+        total: Arc::clone(total),
+    });
+    let source = Source { items: items.downgrade(), shared: Arc::clone(&shared) };
+    (Outbox { items, shared: Arc::clone(&shared) }, source, Drain { items: receiver, shared })
+}
+
+/// The outbox has no room, or nobody reads it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Outbox {
+    /// Whether the feed, held to `limit` bytes, has room for so many more. An empty feed has room for anything, so that no
+    /// chunk is too large for ever.
+    pub fn fits(&self, cost: usize, limit: usize) -> bool {
+        let before = self.shared.feed.load(Ordering::Relaxed);
+        before == 0 || before + cost <= limit.min(self.shared.budget)
+    }
+
+    /// Puts a stretch of messages in, which fit, and says what it costs, to be counted in [`Total::add`]; [`Full`] only where
+    /// the connection is ending.
+    pub fn feed(&self, item: Item) -> Result<usize, Full> {
+        let cost = cost(&item);
+        // Counted first, so that the writer never takes away what is not there yet.
+        self.shared.feed.fetch_add(cost, Ordering::Relaxed);
+        match self.items.try_send(item) {
+            Ok(()) => Ok(cost),
+            Err(_) => {
+                self.shared.feed.fetch_sub(cost, Ordering::Relaxed);
+                Err(Full)
+            }
+        }
+    }
+
+    /// Puts answers in. They may go over the budget, which stops the reader; [`Full`] only where nothing fits at all.
+    pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
+        answer(&self.shared, &self.items, events)
+    }
+
+    /// Whether answers that nobody asked for, such as work and presence, still fit.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.shared.answers.load(Ordering::Relaxed) + self.shared.claims.load(Ordering::Relaxed) + bytes
+            <= self.shared.budget
+    }
+
+    /// A batch was carried out: its claim on the answer budget is over.
+    pub fn settle(&self, claim: usize) {
+        if claim > 0 {
+            self.shared.claims.fetch_sub(claim, Ordering::SeqCst);
+            self.shared.wake_reader();
+        }
+    }
+
+    /// Asks to be told, by [`Drain::is_awaited`], when all is written; `false` where it is already.
+    pub fn await_drained(&self) -> bool {
+        self.shared.is_awaited.store(true, Ordering::SeqCst);
+        !self.shared.is_drained()
+    }
+
+    /// Bytes of messages that wait.
+    pub fn feed_bytes(&self) -> usize {
+        self.shared.feed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer can no longer be written to.
+    pub fn is_deaf(&self) -> bool {
+        self.shared.is_deaf.load(Ordering::Relaxed)
+    }
+
+    /// Tells the reader that the connection is ending: nothing it reads counts any more.
+    pub fn close(&self) {
+        self.shared.is_closing.store(true, Ordering::Relaxed);
+        self.shared.reader.notify_one();
+    }
+}
+
+impl Source {
+    /// Puts the reader's own answers in.
+    pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
+        self.items.upgrade().ok_or(Full).and_then(|items| answer(&self.shared, &items, events))
+    }
+
+    /// Claims room for the answers to a batch, once there is; `false` when the connection is ending.
+    pub async fn reserve(&self, claim: usize) -> bool {
+        loop {
+            if self.is_closing() {
+                return false;
+            }
+            if self.shared.claim(claim) {
+                return true;
+            }
+            // Said before looking again, so that whoever makes room in between knows of the wait.
+            self.shared.is_reader_waiting.store(true, Ordering::SeqCst);
+            if !self.shared.claim(claim) {
+                self.shared.reader.notified().await;
+                continue;
+            }
+            self.shared.is_reader_waiting.store(false, Ordering::Relaxed);
+            return true;
+        }
+    }
+
+    /// Whether the connection is ending.
+    pub fn is_closing(&self) -> bool {
+        self.shared.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the connection is ending.
+    pub async fn closing(&self) {
+        while !self.is_closing() {
+            self.shared.reader.notified().await;
+        }
+    }
+}
+
+impl Drain {
+    /// The next item, once there is one; `None` when nobody can put another.
+    pub async fn next(&mut self) -> Option<Item> {
+        self.items.recv().await
+    }
+
+    /// The next item, if there is one.
+    pub fn try_next(&mut self) -> Option<Item> {
+        self.items.try_recv().ok()
+    }
+
+    /// Gives the room of items back once they are written.
+    pub fn written(&self, done: Written) {
+        if done.feed > 0 {
+            self.shared.feed.fetch_sub(done.feed, Ordering::SeqCst);
+        }
+        if done.answers > 0 {
+            self.shared.answers.fetch_sub(done.answers, Ordering::SeqCst);
+            self.shared.wake_reader();
+        }
+        self.shared.total.sub(done.feed + done.answers);
+    }
+
+    /// Whether the router wants to hear now that all is written; says so once.
+    pub fn is_awaited(&self) -> bool {
+        self.shared.is_awaited.load(Ordering::SeqCst)
+            && self.shared.is_drained()
+            && self.shared.is_awaited.swap(false, Ordering::SeqCst)
+    }
+
+    /// Notes that the peer can no longer be written to.
+    pub fn deaf(&self) {
+        self.shared.is_deaf.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a writer has written, to be given back to the budgets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    feed: usize,
+    answers: usize,
+}
+
+impl Written {
+    /// Adds an item.
+    pub fn add(&mut self, item: &Item) {
+        match item {
+            Item::Feed { .. } => self.feed += cost(item),
+            Item::Events(_) => self.answers += cost(item),
+        }
+    }
+}
+
+fn answer(shared: &Shared, items: &mpsc::Sender<Item>, events: Vec<Event>) -> Result<(), Full> {
+    let item = Item::Events(events);
+    let cost = cost(&item);
+    shared.answers.fetch_add(cost, Ordering::Relaxed);
+    shared.total.add(cost);
+    items.try_send(item).map_err(|_| {
+        shared.answers.fetch_sub(cost, Ordering::Relaxed);
+        shared.total.sub(cost);
+        Full
+    })
+}
+
+/// What an item takes from its budget.
+pub fn cost(item: &Item) -> usize {
+    match item {
+        Item::Feed { chunk, from, to, .. } => chunk.span(&(*from as usize..*to as usize)).len() + ITEM_COST,
+        Item::Events(events) => events.iter().map(Event::cost).sum::<usize>() + ITEM_COST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pong() -> Vec<Event> {
+        vec![Event::Ping]
+    }
+
+    #[tokio::test]
+    async fn a_reader_waits_while_its_answers_are_not_read() {
+        let total = Arc::new(Total::default());
+        let (outbox, source, mut drain) = outbox(4_096, &total);
+        outbox.answer(pong()).expect("room");
+        let mut reserve = tokio_test::task::spawn(source.reserve(4_096));
+        assert!(reserve.poll().is_pending(), "no room beside the first answer");
+        let item = drain.next().await.expect("an answer");
+        let mut done = Written::default();
+        done.add(&item);
+        drain.written(done);
+        assert!(reserve.is_woken());
+        assert_eq!(reserve.poll(), std::task::Poll::Ready(true));
+        assert_eq!(total.bytes(), 0);
+        drop(reserve);
+        let mut next = tokio_test::task::spawn(source.reserve(1));
+        assert!(next.poll().is_pending(), "the claim holds the whole budget");
+        outbox.settle(4_096);
+        assert_eq!(next.poll(), std::task::Poll::Ready(true));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_hears_of_the_end() {
+        let (outbox, source, _drain) = outbox(4_096, &Arc::default());
+        assert!(source.reserve(4_096).await);
+        let mut reserve = tokio_test::task::spawn(source.reserve(1));
+        assert!(reserve.poll().is_pending());
+        outbox.close();
+        assert_eq!(reserve.poll(), std::task::Poll::Ready(false));
+    }
+
+    #[tokio::test]
+    async fn the_writer_hears_the_end_when_the_router_is_gone_though_the_reader_is_not() {
+        let (outbox, source, mut drain) = outbox(4_096, &Arc::default());
+        drop(outbox);
+        assert!(drain.next().await.is_none());
+        assert_eq!(source.answer(pong()), Err(Full));
+    }
+}

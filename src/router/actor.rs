@@ -1,0 +1,77 @@
+//! The router's loop: what it waits for, and nothing of what it decides.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Control, Message, Now, Router};
+
+/// Messages taken in one round: enough to share chunks and system calls among them, few enough that the first is not kept
+/// waiting for the last.
+const ROUND: usize = 128;
+
+/// Runs the router until `shutdown` is cancelled and the mailbox is empty, or nobody can write to it any more; then says
+/// goodbye to every connection.
+pub async fn run(
+    mut router: Router,
+    mut mailbox: mpsc::Receiver<Message>,
+    mut control: mpsc::Receiver<Control>,
+    shutdown: CancellationToken,
+) {
+    let mut messages = Vec::with_capacity(ROUND);
+    let mut has_control = true;
+    loop {
+        let deadline = router.next_deadline();
+        // None of these blocks the others: each only waits for something to arrive.
+        tokio::select! {
+            biased;
+            change = control.recv(), if has_control => match change {
+                Some(Control::Reload(config)) => router.reconfigure(config),
+                None => has_control = false,
+            },
+            () = expired(deadline) => {
+                router.at(now());
+                router.expire();
+                router.settle();
+            }
+            taken = mailbox.recv_many(&mut messages, ROUND) => {
+                if taken == 0 {
+                    break;
+                }
+                round(&mut router, &mut messages);
+            }
+            () = shutdown.cancelled() => {
+                // What was sent before is answered; what comes after finds the mailbox closed.
+                mailbox.close();
+                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
+                    round(&mut router, &mut messages);
+                }
+                break;
+            }
+        }
+    }
+    router.at(now());
+    router.shutdown();
+}
+
+fn round(router: &mut Router, messages: &mut Vec<Message>) {
+    router.at(now());
+    for message in messages.drain(..) {
+        router.handle(message);
+    }
+    router.settle();
+}
+
+async fn expired(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The time now.
+pub(super) fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { instant: tokio::time::Instant::now().into_std(), unix_ms: unix.as_millis() as u64 }
+}

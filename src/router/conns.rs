@@ -1,0 +1,231 @@
+//! The connections the router knows: how they come, how they end, and what is kept of each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::halls::HallId;
+use super::watches::WatchId;
+use super::{Connect, Router};
+use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Seq, SessionKey, Tag};
+use crate::outbox::Outbox;
+use crate::protocol::json::SenderPart;
+
+/// When a client that is told to go for the server's sake should come back: after a restart's moment.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    /// The way to it.
+    pub outbox: Outbox,
+    /// Who it is, as its messages say.
+    pub sender: Arc<Sender>,
+    /// The same, encoded.
+    pub part: SenderPart,
+    /// What resumes it, once it was welcomed.
+    pub key: Option<SessionKey>,
+    /// Whether it gets its own messages back.
+    pub echo: bool,
+    /// Whether it is told of comings and goings.
+    pub presence: bool,
+    /// Whether its credentials were refused, so that it may do nothing until others are accepted.
+    pub is_locked: bool,
+    /// The halls it is in.
+    pub halls: IndexSet<HallId>,
+    /// The patterns it observes.
+    pub watches: Vec<WatchId>,
+    /// Where it is behind.
+    pub lagging: IndexMap<HallId, CatchUp>,
+    /// Answers not yet in the outbox.
+    pub events: Vec<Event>,
+    /// What its parcels claimed of the answer budget and that is to be given back with the answers.
+    pub claim: usize,
+    /// Its own requests that have no answer yet.
+    pub open_requests: usize,
+    /// Whether it keeps receiving when its input has ended.
+    pub stays: bool,
+    /// How it ends, once everything it asked for is answered.
+    pub ending: Option<Ending>,
+    /// Whether its input has ended.
+    pub is_mute: bool,
+    /// When it last asked for something.
+    pub heard: Instant,
+}
+
+/// How far a connection has read a hall that it is behind in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CatchUp {
+    /// The number it needs next.
+    pub next: Seq,
+    /// Up to here messages are a replay.
+    pub replay_until: Seq,
+}
+
+impl CatchUp {
+    /// Whether a replay is not through yet.
+    pub fn is_replay(&self) -> bool {
+        self.next <= self.replay_until
+    }
+}
+
+/// The goodbye a connection will get.
+#[derive(Debug)]
+pub(super) struct Ending {
+    tag: Tag,
+    /// Whether the client said so itself, which ends its session too.
+    by_client: bool,
+    /// What others are told.
+    words: Option<Box<str>>,
+}
+
+impl Conn {
+    /// The nick it has.
+    pub fn nick(&self) -> &Arc<Nick> {
+        &self.sender.nick
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.sender.identity
+    }
+
+    /// Makes it somebody else, or the same one under another name.
+    pub fn rename(&mut self, sender: Sender) {
+        self.part = SenderPart::new(&sender);
+        self.sender = Arc::new(sender);
+    }
+
+    /// Whether it can be given work or questions: it reads what it gets and will answer.
+    pub fn is_ready(&self) -> bool {
+        self.lagging.is_empty() && !self.is_mute && self.ending.is_none() && !self.outbox.is_deaf()
+    }
+}
+
+impl Router {
+    pub(super) fn connect(&mut self, connect: Connect) {
+        let Connect { conn: id, outbox } = connect;
+        let (guest, nick) = self.next_guest(id);
+        let sender = Sender { conn: id, identity: Identity::Guest(guest), nick, account: None };
+        let conn = Conn {
+            outbox,
+            part: SenderPart::new(&sender),
+            sender: Arc::new(sender),
+            key: None,
+            echo: true,
+            presence: false,
+            is_locked: false,
+            halls: IndexSet::new(),
+            watches: Vec::new(),
+            lagging: IndexMap::new(),
+            events: Vec::new(),
+            claim: 0,
+            open_requests: 0,
+            stays: false,
+            ending: None,
+            is_mute: false,
+            heard: self.now.instant,
+        };
+        self.conns.insert(id, conn);
+    }
+
+    /// A guest's number, and a nick for it that nobody has.
+    fn next_guest(&mut self, id: ConnId) -> (u64, Arc<Nick>) {
+        loop {
+            self.guests += 1;
+            let nick = Nick::guest(self.guests);
+            if self.sessions.take(&nick, id) {
+                return (self.guests, Arc::new(nick));
+            }
+        }
+    }
+
+    /// A client said `quit`, or its input ended: it goes when everything it asked for is answered.
+    pub(super) fn quit(&mut self, id: ConnId, tag: Tag, asked: bool, words: Option<Box<str>>) -> Outcome {
+        let Some(conn) = self.conns.get_mut(&id) else { return Outcome::Done };
+        conn.is_mute = true;
+        if conn.stays && !asked && !conn.outbox.is_deaf() {
+            let work: Vec<HallId> = conn.halls.iter().copied().collect();
+            for hall in work {
+                self.retire_worker(id, hall);
+            }
+            return Outcome::Stays;
+        }
+        conn.ending = Some(Ending { tag, by_client: asked, words });
+        self.finish_if_done(id);
+        Outcome::Done
+    }
+
+    /// Ends a connection that asked to go, once nothing it asked for is open.
+    pub(super) fn finish_if_done(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let is_done = conn.open_requests == 0 && !conn.lagging.values().any(CatchUp::is_replay);
+        if let Some(Ending { tag, by_client, words }) = is_done.then(|| conn.ending.take()).flatten() {
+            self.close(id, ByeReason::Quit, tag, by_client, words);
+        }
+    }
+
+    /// The connection's writer cannot reach its peer: what it still sends is carried out, then it ends.
+    pub(super) fn deaf(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.lagging.clear();
+        if conn.is_mute {
+            self.close(id, ByeReason::Quit, Tag::None, false, None);
+        }
+    }
+
+    /// Ends a connection whatever it still waits for.
+    pub(super) fn close_for(&mut self, id: ConnId, reason: ByeReason) {
+        self.close(id, reason, Tag::None, false, None);
+    }
+
+    /// Takes a connection out of everything and says goodbye to it.
+    pub(super) fn close(
+        &mut self,
+        id: ConnId,
+        reason: ByeReason,
+        tag: Tag,
+        by_client: bool,
+        words: Option<Box<str>>,
+    ) {
+        // Nobody is seen to leave before the last word.
+        self.flush_all();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let halls = std::mem::take(&mut conn.halls);
+        let watches = std::mem::take(&mut conn.watches);
+        let resumable = !by_client && !matches!(reason, ByeReason::Banned | ByeReason::Replaced);
+        if let Some(key) = conn.key {
+            self.park(id, key, resumable, &halls, &watches);
+        }
+        let words = words.unwrap_or_else(|| reason.as_str().into());
+        for hall in halls {
+            self.remove_member(id, hall, Some(words.clone().into()));
+        }
+        self.unwatch_all(id, &watches);
+        self.drop_requests_of(id);
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        self.sessions.free(conn.nick(), id);
+        let reconnect_ms = matches!(reason, ByeReason::Shutdown).then_some(RECONNECT.as_millis() as u64);
+        let mut events = std::mem::take(&mut conn.events);
+        events.push(Event::Bye { tag, reason, reconnect_ms });
+        conn.outbox.settle(conn.claim);
+        // An outbox that takes nothing more belongs to a peer that reads nothing: its writer ends when this one is gone.
+        let _ = conn.outbox.answer(events);
+        conn.outbox.close();
+    }
+
+    /// Says goodbye to everyone.
+    pub(super) fn shutdown(&mut self) {
+        self.settle();
+        self.fail_all_requests();
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            let Some(mut conn) = self.conns.remove(&id) else { continue };
+            let mut events = std::mem::take(&mut conn.events);
+            let reconnect_ms = Some(RECONNECT.as_millis() as u64);
+            events.push(Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms });
+            let _ = conn.outbox.answer(events);
+            conn.outbox.close();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! From a parcel to the concern that decides each of its commands.
+
+use super::publish::LastPlace;
+use super::{Parcel, Router};
+use crate::model::{Ask, Code, Command, ConnId, ErrorEvent, Event, Outcome, Tag};
+use crate::protocol::Intake;
+
+impl Router {
+    /// Carries out what one connection asks, in its order.
+    pub(super) fn parcel(&mut self, parcel: Parcel) {
+        let Parcel { conn: id, intake, done } = parcel;
+        let Intake { bytes, places, asks, claim, .. } = intake;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.heard = self.now.instant;
+        if conn.events.is_empty() && conn.claim == 0 && claim > 0 {
+            self.answered.push(id);
+        }
+        conn.claim += claim;
+        if std::mem::take(&mut conn.is_starved) {
+            for hall in conn.halls.clone() {
+                self.touch(hall);
+            }
+        }
+        let mut outcome = Outcome::Done;
+        let mut last: Option<LastPlace> = None;
+        for Ask { tag, command } in asks {
+            outcome = match command {
+                Command::Send(send) if !self.is_locked(id) => {
+                    self.send(id, (&bytes, &places), &mut last, tag, &send)
+                }
+                command => {
+                    last = None;
+                    self.command(id, tag, command, &bytes)
+                }
+            };
+        }
+        if let Some(done) = done {
+            // A reader that no longer waits belongs to a connection that is ending.
+            let _ = done.send(outcome);
+        }
+    }
+
+    fn is_locked(&self, id: ConnId) -> bool {
+        self.conns.get(&id).is_some_and(|conn| conn.is_locked)
+    }
+
+    fn command(&mut self, id: ConnId, tag: Tag, command: Command, bytes: &bytes::Bytes) -> Outcome {
+        let op = command.op();
+        if self.is_locked(id) && !matches!(command, Command::Hello(_) | Command::Ping | Command::Quit { .. }) {
+            let error = ErrorEvent::new(Code::Unauthorized, "say `hello` without a password, or with the right one");
+            self.error(id, tag, error.op(op));
+            return Outcome::Refused;
+        }
+        let answer_tag = tag.clone();
+        let done = match command {
+            Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
+            Command::Send(_) => Ok(()),
+            Command::Hello(hello) => self.hello(id, tag, *hello),
+            Command::Join(join) => self.join(id, tag, *join),
+            Command::Leave(target) => self.leave(id, tag, &target),
+            Command::Request(request) => self.request(id, tag, &request, bytes),
+            Command::Reply(reply) => self.reply(id, tag, &reply, bytes),
+            Command::Ack(work) => self.ack(id, tag, &work.0, &work.1),
+            Command::Nack(work) => self.nack(id, tag, &work.0, &work.1, work.2),
+            Command::Working(work) => self.working(id, tag, &work.0, &work.1),
+            Command::Create(create) => self.create(id, tag, &create),
+            Command::Delete(room) => self.delete(id, tag, &room),
+            Command::Redact(room, seq) => self.redact(id, tag, &room, seq),
+            Command::History(history) => self.history(id, tag, &history),
+            Command::Who(room, page) => self.who(id, tag, room, &page),
+            Command::Rooms(pattern, page) => self.rooms(id, tag, pattern.as_deref(), &page),
+            Command::Topic(room, topic) => self.topic(id, tag, &room, topic),
+            Command::Nick(nick) => self.nick(id, tag, &nick),
+            Command::Stay => self.stay(id, tag),
+            Command::Ping => {
+                self.tell(id, Event::Pong(tag));
+                Ok(())
+            }
+            Command::Unsupported(op) => {
+                let words = format!("this server does not do `{op}`");
+                Err(ErrorEvent::new(Code::Unavailable, words))
+            }
+        };
+        match done {
+            Ok(()) => Outcome::Done,
+            Err(error) => {
+                let error = if error.op.is_some() { error } else { error.op(op) };
+                self.error(id, answer_tag, error);
+                Outcome::Refused
+            }
+        }
+    }
+}

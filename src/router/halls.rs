@@ -1,0 +1,313 @@
+//! Halls: each a room together with those who are in it.
+//!
+//! Finds them by name or by the pair whose direct messages they hold, brings them into being and lets them go.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use slotmap::{SlotMap, new_key_type};
+use smallvec::SmallVec;
+
+use super::Router;
+use super::watches::WatchId;
+use crate::model::{
+    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Nick, Part, Place, RoomName, Seq, Settings,
+};
+use crate::outbox::Outbox;
+use crate::protocol::json::MessageHead;
+use crate::room::{Log, Room};
+
+new_key_type! {
+    /// A hall for as long as it stands.
+    pub(super) struct HallId;
+}
+
+/// A room and who is in it.
+#[derive(Debug)]
+pub(super) struct Hall {
+    /// Whose room it is.
+    pub name: HallName,
+    /// The room itself.
+    pub room: Room,
+    /// The connections in it, in no order.
+    pub members: IndexMap<ConnId, Member>,
+    /// How many of them are listed.
+    pub listed: usize,
+    /// The patterns that cover it and that somebody observes.
+    pub watches: SmallVec<[WatchId; 2]>,
+    /// Messages that are numbered and not yet delivered, and where they were sent.
+    pub draft: Option<(Place, Draft)>,
+    /// Whether it is on the list of halls to look at when the round ends.
+    pub is_dirty: bool,
+    /// Whose turn it is to be asked.
+    pub turn: usize,
+    /// When the hall is looked at again.
+    pub deadline: Option<Instant>,
+}
+
+/// What a hall is for.
+#[derive(Debug)]
+pub(super) enum HallName {
+    /// A room by its name, with the beginning of each of its messages.
+    Room(Arc<RoomName>, MessageHead),
+    /// The direct messages of two, who are in order.
+    Direct([Party; 2]),
+}
+
+/// One of two who exchange direct messages.
+#[derive(Debug)]
+pub(super) struct Party {
+    /// Who.
+    pub identity: Identity,
+    /// The name they had last.
+    pub nick: Arc<Nick>,
+    /// The newest message that was shown to them.
+    pub shown: Seq,
+}
+
+/// One connection's place in a hall.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// The way to it, here so that a message to a thousand needs no look-up.
+    pub outbox: Outbox,
+    /// As what.
+    pub part: Part,
+    /// Whether it gets what comes next; otherwise it is behind, or has not joined again since it was resumed.
+    pub is_live: bool,
+    /// Whether it gets its own messages back.
+    pub echo: bool,
+    /// Whether it missed comings and goings.
+    pub missed_presence: bool,
+}
+
+impl Hall {
+    /// Where it is, as one of those in it says.
+    pub fn place_for(&self, reader: &Identity) -> Place {
+        match &self.name {
+            HallName::Room(room, _) => Place::Room(Arc::clone(room)),
+            HallName::Direct([a, b]) => {
+                let other = if a.identity == *reader { b } else { a };
+                Place::Direct(Arc::clone(&other.nick))
+            }
+        }
+    }
+
+    /// The room's name, where it is a room.
+    pub const fn room_name(&self) -> Option<&Arc<RoomName>> {
+        match &self.name {
+            HallName::Room(room, _) => Some(room),
+            HallName::Direct(_) => None,
+        }
+    }
+}
+
+/// All halls.
+#[derive(Debug, Default)]
+pub(super) struct Halls {
+    slots: SlotMap<HallId, Hall>,
+    rooms: BTreeMap<Box<str>, HallId>,
+    directs: HashMap<[Identity; 2], HallId>,
+    deadlines: BTreeSet<(Instant, HallId)>,
+    /// Bytes of history in memory, all rooms together.
+    pub history_bytes: usize,
+}
+
+impl Halls {
+    pub fn get(&self, id: HallId) -> Option<&Hall> {
+        self.slots.get(id)
+    }
+
+    pub fn get_mut(&mut self, id: HallId) -> Option<&mut Hall> {
+        self.slots.get_mut(id)
+    }
+
+    /// The hall of a room.
+    pub fn find(&self, room: &RoomName) -> Option<HallId> {
+        self.rooms.get(room.key()).copied()
+    }
+
+    /// The hall of a pair.
+    pub fn find_direct(&self, a: &Identity, b: &Identity) -> Option<HallId> {
+        self.directs.get(&pair(a, b)).copied()
+    }
+
+    /// The halls of rooms behind a name, by name.
+    pub fn rooms_after(&self, after: Option<&RoomName>) -> impl Iterator<Item = (&str, HallId)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, |room| Excluded(room.key()));
+        self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id))
+    }
+
+    /// How many rooms there are.
+    pub fn count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Every hall.
+    pub fn iter(&self) -> impl Iterator<Item = (HallId, &Hall)> {
+        self.slots.iter()
+    }
+
+    /// Takes a hall away.
+    pub fn remove(&mut self, id: HallId) -> Option<Hall> {
+        let hall = self.slots.remove(id)?;
+        match &hall.name {
+            HallName::Room(room, _) => {
+                self.rooms.remove(room.key());
+            }
+            HallName::Direct([a, b]) => {
+                self.directs.remove(&[a.identity.clone(), b.identity.clone()]);
+            }
+        }
+        if let Some(at) = hall.deadline {
+            self.deadlines.remove(&(at, id));
+        }
+        self.history_bytes -= hall.room.log.bytes();
+        Some(hall)
+    }
+
+    /// Notes when a hall is to be looked at again.
+    pub fn wake_at(&mut self, id: HallId, at: Option<Instant>) {
+        let Some(hall) = self.slots.get_mut(id) else { return };
+        if hall.deadline == at {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut hall.deadline, at) {
+            self.deadlines.remove(&(before, id));
+        }
+        self.deadlines.extend(at.map(|at| (at, id)));
+    }
+
+    /// When a hall is next to be looked at.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    fn insert(&mut self, name: HallName, settings: Settings, watches: SmallVec<[WatchId; 2]>) -> HallId {
+        let room = Room::new(settings, Log::new(new_epoch()));
+        let hall = Hall {
+            name,
+            room,
+            members: IndexMap::new(),
+            listed: 0,
+            watches,
+            draft: None,
+            is_dirty: false,
+            turn: 0,
+            deadline: None,
+        };
+        let id = self.slots.insert(hall);
+        match &self.slots[id].name {
+            HallName::Room(room, _) => {
+                self.rooms.insert(room.key().into(), id);
+            }
+            HallName::Direct([a, b]) => {
+                self.directs.insert([a.identity.clone(), b.identity.clone()], id);
+            }
+        }
+        id
+    }
+}
+
+fn pair(a: &Identity, b: &Identity) -> [Identity; 2] {
+    if a <= b { [a.clone(), b.clone()] } else { [b.clone(), a.clone()] }
+}
+
+/// A numbering that no client has seen: 8 random characters.
+fn new_epoch() -> Epoch {
+    Epoch::from_random(random_u64())
+}
+
+/// 64 bits from the system's generator.
+pub(super) fn random_u64() -> u64 {
+    // The generator is the kernel's; it cannot fail once the machine has booted.
+    getrandom::u64().unwrap_or_else(|error| panic!("the system gives no random numbers: {error}"))
+}
+
+impl Router {
+    /// The hall of a room, brought into being where there is none.
+    pub(super) fn hall_or_new(&mut self, room: &Arc<RoomName>, by: &Identity) -> Result<HallId, ErrorEvent> {
+        if let Some(id) = self.halls.find(room) {
+            return Ok(id);
+        }
+        if self.halls.count() >= self.config.limits.max_rooms {
+            return Err(ErrorEvent::new(Code::TooManyRooms, "the server has as many rooms as it may; try later"));
+        }
+        let settings = self.config.settings(room);
+        if settings.kind == crate::model::Kind::Queue && !room.fits_queue() {
+            return Err(ErrorEvent::new(Code::BadName, "a queue room's name has at most 59 bytes"));
+        }
+        let head = MessageHead::new(&Place::Room(Arc::clone(room)));
+        let watches = self.watches.covering(room);
+        let id = self.halls.insert(HallName::Room(Arc::clone(room), head), settings, watches);
+        if let (Some(hall), Identity::Account(_)) = (self.halls.get_mut(id), by) {
+            hall.room.owner = Some(by.clone());
+        }
+        Ok(id)
+    }
+
+    /// The hall of a pair, brought into being where there is none.
+    pub(super) fn direct_or_new(&mut self, a: (&Identity, &Arc<Nick>), b: (&Identity, &Arc<Nick>)) -> HallId {
+        if let Some(id) = self.halls.find_direct(a.0, b.0) {
+            return id;
+        }
+        let party = |(identity, nick): (&Identity, &Arc<Nick>)| Party {
+            identity: identity.clone(),
+            nick: Arc::clone(nick),
+            shown: Seq(0),
+        };
+        let parties = if a.0 <= b.0 { [party(a), party(b)] } else { [party(b), party(a)] };
+        let settings = self.config.direct_settings();
+        let id = self.halls.insert(HallName::Direct(parties), settings, SmallVec::new());
+        let both: HashSet<ConnId> = [a.1, b.1].into_iter().filter_map(|nick| self.sessions.find(nick)).collect();
+        for conn in both {
+            self.add_member(conn, id, Part::Observer, true);
+        }
+        id
+    }
+
+    /// Notes that a hall has something to deliver, or may have become superfluous.
+    pub(super) fn touch(&mut self, id: HallId) {
+        if let Some(hall) = self.halls.get_mut(id).filter(|hall| !hall.is_dirty) {
+            hall.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Lets a hall go that nobody is in and that holds nothing.
+    pub(super) fn forget_if_empty(&mut self, id: HallId) {
+        let Some(hall) = self.halls.get_mut(id).filter(|hall| hall.members.is_empty() && hall.draft.is_none()) else {
+            return;
+        };
+        let window = self.config.history.dedup_window;
+        hall.room.keys.expire(window, self.now.instant);
+        if hall.room.is_forgettable() {
+            self.halls.remove(id);
+        } else {
+            self.set_alarm(id);
+        }
+    }
+
+    /// Sets the time at which a hall is next looked at: for its work, or for keys that keep an empty one standing.
+    pub(super) fn set_alarm(&mut self, id: HallId) {
+        let Some(hall) = self.halls.get(id) else { return };
+        let work = hall.room.queue.as_ref().and_then(crate::room::Queue::next_deadline);
+        let keys = hall.room.keys.oldest().filter(|_| hall.members.is_empty());
+        let keys = keys.map(|at| at + self.config.history.dedup_window);
+        self.halls.wake_at(id, work.into_iter().chain(keys).min());
+    }
+
+    /// Looks at the halls whose time has come.
+    pub(super) fn expire_halls(&mut self) {
+        while let Some((at, id)) = self.halls.deadlines.first().copied() {
+            if at > self.now.instant {
+                return;
+            }
+            self.halls.wake_at(id, None);
+            self.expire_work(id);
+            self.touch(id);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Who a connection is: `hello`, nicks, and taking an earlier connection over.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::IndexSet;
+
+use super::Router;
+use super::halls::{HallId, HallName, random_u64};
+use super::publish::gone;
+use super::rights::{self, Act};
+use super::watches::WatchId;
+use crate::model::{
+    ByeReason, Code, ConnId, ErrorEvent, Event, Hello, Identity, Nick, OkEvent, Part, Pattern, RoomName, Sender, Seq,
+    SessionKey, Tag, Welcome,
+};
+
+/// What of a connection outlives it, for the one that resumes it.
+#[derive(Debug)]
+struct Session {
+    identity: Identity,
+    nick: Arc<Nick>,
+    rooms: Vec<(Arc<RoomName>, Part)>,
+    directs: Vec<HallId>,
+    patterns: Vec<Arc<Pattern>>,
+}
+
+/// Sessions that can be resumed: of connections that are open, and of those that ended not long ago.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    open: HashMap<SessionKey, ConnId>,
+    ended: HashMap<SessionKey, (Instant, Session)>,
+    deadlines: BTreeSet<(Instant, SessionKey)>,
+    released: Vec<HallId>,
+}
+
+impl Parked {
+    /// When the next session is forgotten.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Forgets the sessions whose time is up.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some((at, key)) = self.deadlines.first().copied() {
+            if at > now {
+                return;
+            }
+            self.deadlines.remove(&(at, key));
+            if let Some((_, session)) = self.ended.remove(&key) {
+                self.released.extend(session.directs);
+            }
+        }
+    }
+
+    /// The halls of direct messages that forgotten sessions no longer hold.
+    pub fn released(&mut self) -> Vec<HallId> {
+        std::mem::take(&mut self.released)
+    }
+
+    /// Whether someone can still come back as a guest.
+    pub fn holds(&self, identity: &Identity) -> bool {
+        self.ended.values().any(|(_, session)| session.identity == *identity)
+    }
+
+    fn take(&mut self, key: SessionKey) -> Option<Session> {
+        let (at, session) = self.ended.remove(&key)?;
+        self.deadlines.remove(&(at, key));
+        Some(session)
+    }
+}
+
+impl Router {
+    pub(super) fn hello(&mut self, id: ConnId, tag: Tag, hello: Hello) -> Result<(), ErrorEvent> {
+        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
+        if conn.key.is_some() {
+            return Err(ErrorEvent::new(Code::BadRequest, "`hello` comes once; `nick` changes the nick"));
+        }
+        if hello.has_credential {
+            conn.is_locked = true;
+            let words = "this server has no accounts: say `hello` without password or token";
+            return Err(ErrorEvent::new(Code::Unauthorized, words));
+        }
+        let earlier = hello.resume.and_then(|key| self.parked.open.get(&key).copied());
+        if let Some(nick) = &hello.nick {
+            let holder = self.sessions.find(nick);
+            if holder.is_some_and(|holder| holder != id && Some(holder) != earlier) {
+                return Err(nick_in_use(nick));
+            }
+        }
+        let (session, was_open) = match (hello.resume, earlier) {
+            (Some(key), Some(earlier)) if earlier != id => (self.take_over(key, earlier), true),
+            (Some(key), _) => (self.parked.take(key), false),
+            (None, _) => (None, false),
+        };
+        let resumed = session.is_some();
+        self.introduce(id, &hello, session.as_ref());
+        let key = SessionKey(u128::from(random_u64()) << 64 | u128::from(random_u64()));
+        self.parked.open.insert(key, id);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.key = Some(key);
+        }
+        let restored = session.map(|session| self.restore(id, &session, was_open)).unwrap_or_default();
+        let Some(conn) = self.conns.get(&id) else { return Err(gone()) };
+        let welcome = Welcome {
+            nick: Arc::clone(conn.nick()),
+            account: conn.sender.account.clone(),
+            session: key,
+            resumed,
+            unread: self.unread(id),
+            max_line: self.config.limits.max_line,
+        };
+        self.tell(id, Event::Welcome(tag, Box::new(welcome)));
+        for hall in restored {
+            self.announce_joined(id, hall);
+        }
+        Ok(())
+    }
+
+    /// Gives a connection its nick, its identity and its wishes.
+    fn introduce(&mut self, id: ConnId, hello: &Hello, session: Option<&Session>) {
+        let wanted = hello.nick.clone().map(Arc::new).or_else(|| session.map(|session| Arc::clone(&session.nick)));
+        let wanted = wanted.filter(|nick| self.sessions.take(nick, id));
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.is_locked = false;
+        conn.echo = hello.echo;
+        conn.presence = hello.presence;
+        let before = Arc::clone(conn.nick());
+        let nick = wanted.unwrap_or_else(|| Arc::clone(&before));
+        if *nick != *before {
+            self.sessions.free(&before, id);
+        }
+        let identity = session.map_or_else(|| conn.identity().clone(), |session| session.identity.clone());
+        conn.rename(Sender { conn: id, identity, nick, account: None });
+        // Memberships from before `hello` follow its wishes too.
+        let (halls, echo) = (conn.halls.clone(), conn.echo);
+        for hall in halls {
+            if let Some(member) = self.halls.get_mut(hall).and_then(|hall| hall.members.get_mut(&id)) {
+                member.echo = echo;
+            }
+        }
+    }
+
+    /// Ends an open connection in favour of the one that resumes it.
+    fn take_over(&mut self, key: SessionKey, earlier: ConnId) -> Option<Session> {
+        let session = self.session_of(earlier);
+        self.parked.open.remove(&key);
+        self.close(earlier, ByeReason::Replaced, Tag::None, false, None);
+        session
+    }
+
+    /// Puts a connection where the one it resumes was; there it waits for a `join` of each room. Says which rooms are to
+    /// hear that somebody came.
+    fn restore(&mut self, id: ConnId, session: &Session, was_open: bool) -> Vec<HallId> {
+        let mut heard = Vec::new();
+        for (room, part) in &session.rooms {
+            let Ok(hall_id) = self.hall_or_new(room, &session.identity) else { continue };
+            let standing = self.standing(id, hall_id);
+            let may = self.halls.get(hall_id).is_some_and(|hall| {
+                was_open || rights::check(Act::Join, &standing, &hall.room, room).is_ok()
+            });
+            if may {
+                self.add_member(id, hall_id, *part, false);
+                if !was_open && *part != Part::Observer {
+                    heard.push(hall_id);
+                }
+            }
+            self.touch(hall_id);
+        }
+        for hall in &session.directs {
+            self.add_member(id, *hall, Part::Observer, true);
+        }
+        for pattern in &session.patterns {
+            self.watch(id, pattern, true);
+        }
+        heard
+    }
+
+    /// What can be resumed of a connection.
+    fn session_of(&self, id: ConnId) -> Option<Session> {
+        let conn = self.conns.get(&id)?;
+        let mut rooms = Vec::new();
+        let mut directs = Vec::new();
+        for hall_id in &conn.halls {
+            let Some(hall) = self.halls.get(*hall_id) else { continue };
+            let part = hall.members.get(&id).map(|member| member.part).unwrap_or_default();
+            match &hall.name {
+                HallName::Room(room, _) => rooms.push((Arc::clone(room), part)),
+                HallName::Direct(_) => directs.push(*hall_id),
+            }
+        }
+        let patterns = conn.watches.iter().filter_map(|watch| self.watches.pattern(*watch).cloned()).collect();
+        let (identity, nick) = (conn.identity().clone(), Arc::clone(conn.nick()));
+        Some(Session { identity, nick, rooms, directs, patterns })
+    }
+
+    /// Keeps what can be resumed of a connection that ends, where it can be.
+    pub(super) fn park(&mut self, id: ConnId, key: SessionKey, resumable: bool) {
+        self.parked.open.remove(&key);
+        let window = self.config.server.resume_window;
+        if !resumable || window.is_zero() {
+            return;
+        }
+        if let Some(session) = self.session_of(id) {
+            let until = self.now.instant + window;
+            self.parked.deadlines.insert((until, key));
+            self.parked.ended.insert(key, (until, session));
+        }
+    }
+
+    /// Direct messages that were not shown yet, by who sent them.
+    fn unread(&self, id: ConnId) -> Vec<(Arc<Nick>, u64)> {
+        let Some(conn) = self.conns.get(&id) else { return Vec::new() };
+        let waiting = |hall: &HallId| {
+            let hall = self.halls.get(*hall)?;
+            let HallName::Direct([a, b]) = &hall.name else { return None };
+            let (own, other) = if a.identity == *conn.identity() { (a, b) } else { (b, a) };
+            let count = hall.room.log.newest().0 - own.shown.max(Seq(hall.room.log.oldest().0 - 1)).0;
+            (count > 0).then(|| (Arc::clone(&other.nick), count))
+        };
+        conn.halls.iter().filter_map(waiting).collect()
+    }
+
+    pub(super) fn nick(&mut self, id: ConnId, tag: Tag, nick: &Arc<Nick>) -> Result<(), ErrorEvent> {
+        let Some(conn) = self.conns.get(&id) else { return Err(gone()) };
+        let was = Arc::clone(conn.nick());
+        if !self.sessions.take(nick, id) {
+            return Err(nick_in_use(nick));
+        }
+        if **nick != *was {
+            self.sessions.free(&was, id);
+        }
+        // What was said under the old nick is delivered under it.
+        self.flush_all();
+        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
+        let sender = Sender {
+            conn: id,
+            identity: conn.identity().clone(),
+            nick: Arc::clone(nick),
+            account: conn.sender.account.clone(),
+        };
+        conn.rename(sender);
+        self.ok(id, tag, OkEvent { op: "nick", nick: Some(Arc::clone(nick)), ..OkEvent::default() });
+        self.announce_nick(id, &was);
+        Ok(())
+    }
+
+    pub(super) fn stay(&mut self, id: ConnId, tag: Tag) -> Result<(), ErrorEvent> {
+        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
+        conn.stays = true;
+        self.ok(id, tag, OkEvent { op: "stay", ..OkEvent::default() });
+        Ok(())
+    }
+}
+
+fn nick_in_use(nick: &Nick) -> ErrorEvent {
+    ErrorEvent::new(Code::NickInUse, format!("{nick} is taken: choose another nick"))
+}
+
+/// What a connection is in, as it is taken out of everything.
+pub(super) type Places = (IndexSet<HallId>, Vec<WatchId>);

@@ -1,0 +1,187 @@
+//! The past: reading a stretch of what was said, and blanking a message.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::halls::{Hall, HallId};
+use super::publish::gone;
+use super::rights::{Act, no_such_room};
+use crate::model::{
+    Chunk, Code, ConnId, Draft, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Part, Place, RoomName, Seq, Tag,
+};
+use crate::protocol::json;
+
+/// What of a line is left for the envelope of a listing: an id of 64 bytes, escaped, a name and the numbers.
+pub(super) const ENVELOPE_BYTES: usize = 768;
+
+impl Router {
+    pub(super) fn history(&mut self, id: ConnId, tag: Tag, wanted: &History) -> Result<(), ErrorEvent> {
+        let hall_id = match &wanted.place {
+            Place::Room(room) => self.hall_for(id, room, Act::Read)?,
+            Place::Direct(nick) => self.known_direct_hall(id, nick)?,
+        };
+        self.flush(hall_id);
+        let Some(hall) = self.halls.get_mut(hall_id) else { return Err(gone()) };
+        let keep = hall.room.keep(self.now.unix_ms);
+        let before = hall.room.log.bytes();
+        hall.room.log.trim(keep);
+        let trimmed = before - hall.room.log.bytes();
+        self.halls.history_bytes -= trimmed;
+        let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
+        let place = hall.place_for(conn.identity());
+        let (page, gap) = page(hall, place.clone(), wanted, self.config.limits.max_line - ENVELOPE_BYTES);
+        let newest = page.messages.last().map(|(chunk, line)| Seq(chunk.first().0 + u64::from(*line)));
+        if let Some((first, last)) = gap {
+            self.tell(id, Event::Gap { place, first, last });
+        }
+        self.tell(id, Event::History(tag, Box::new(page)));
+        if let Some(newest) = newest {
+            self.mark_shown(id, hall_id, newest);
+        }
+        Ok(())
+    }
+
+    pub(super) fn redact(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seq: Seq) -> Result<(), ErrorEvent> {
+        let hall_id = self.hall_for(id, room, Act::Read)?;
+        self.flush(hall_id);
+        let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
+        let Some((chunk, line)) = find(hall, seq) else {
+            let words = format!("{room} holds no message {seq}");
+            return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
+        };
+        let is_own = chunk.message(line).sender.identity == *conn.identity();
+        let by = Arc::clone(conn.nick());
+        self.hall_for(id, room, Act::Redact(is_own))?;
+        let blanked = without_body(&chunk, line);
+        self.put_back(hall_id, seq, &blanked, line);
+        let place = Some(Place::Room(Arc::clone(room)));
+        self.ok(id, tag, OkEvent { op: "redact", place, seq: Some(seq), ..OkEvent::default() });
+        self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
+        Ok(())
+    }
+
+    fn put_back(&mut self, hall_id: HallId, seq: Seq, chunk: &Arc<Chunk>, line: usize) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        if let Some(queue) = &mut hall.room.queue {
+            queue.replace(seq, chunk, line as u32);
+            return;
+        }
+        let before = hall.room.log.bytes();
+        hall.room.log.replace(Arc::clone(chunk));
+        let after = hall.room.log.bytes();
+        self.halls.history_bytes = self.halls.history_bytes - before + after;
+    }
+
+    /// A hall that somebody may read, by its room; for listings.
+    pub(super) fn readable(&self, id: ConnId, room: &Arc<RoomName>) -> Result<&Hall, ErrorEvent> {
+        let hall = self.hall_for(id, room, Act::Read)?;
+        self.halls.get(hall).ok_or_else(|| no_such_room(room))
+    }
+}
+
+/// One kept message of a hall.
+fn find(hall: &Hall, seq: Seq) -> Option<(Arc<Chunk>, usize)> {
+    match &hall.room.queue {
+        Some(queue) => {
+            let (_, task) = queue.tasks().find(|(of, _)| *of == seq)?;
+            Some((Arc::clone(&task.chunk), task.line as usize))
+        }
+        None => hall.room.log.message(seq).map(|(chunk, line)| (Arc::clone(chunk), line)),
+    }
+}
+
+/// The messages that a request asks for, oldest first, and the numbers it asked for that are gone.
+fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (HistoryPage, Option<(Seq, Seq)>) {
+    let log = &hall.room.log;
+    let queued: Option<Vec<Seq>> = hall.room.queue.as_ref().map(|queue| queue.tasks().map(|(seq, _)| seq).collect());
+    let oldest = queued.as_ref().map_or(log.oldest(), |seqs| seqs.first().copied().unwrap_or(log.newest().next()));
+    let reset = wanted.after.is_some_and(|after| after > log.newest());
+    let after = wanted.after.filter(|_| !reset);
+    let mut first = after.map_or(Seq(1), Seq::next);
+    let end = wanted.before.map_or(log.newest().next(), |before| before.min(log.newest().next()));
+    let gap = (after.is_some() && first < oldest && first < end).then(|| (first, Seq(oldest.0.min(end.0) - 1)));
+    first = first.max(oldest);
+    if let Some(since) = wanted.since {
+        first = first.max(log.since(since));
+    }
+    let fits_until = |seq: &Seq| {
+        wanted.until.is_none_or(|until| find(hall, *seq).is_some_and(|(chunk, line)| chunk.lines()[line].ts <= until))
+    };
+    let last = match wanted.until {
+        // Times never go down within a room, so the last one that fits is found by halving.
+        Some(_) => partition(first, end, |seq| fits_until(&seq)),
+        None => end,
+    };
+    let forward = wanted.after.is_some() || wanted.since.is_some();
+    let seqs: Box<dyn Iterator<Item = Seq>> = match (queued, forward) {
+        (Some(seqs), true) => Box::new(seqs.into_iter().filter(move |seq| (first..last).contains(seq))),
+        (Some(seqs), false) => Box::new(seqs.into_iter().rev().filter(move |seq| (first..last).contains(seq))),
+        (None, true) => Box::new((first.0..last.0).map(Seq)),
+        (None, false) => Box::new((first.0..last.0).rev().map(Seq)),
+    };
+    let (mut messages, more) = take(hall, seqs, wanted.limit, bytes_max);
+    if !forward {
+        messages.reverse();
+    }
+    let page = HistoryPage { place, seq: log.newest(), epoch: log.epoch().clone(), reset, messages, more };
+    (page, gap)
+}
+
+/// The messages of so many numbers as a page holds, and whether there are more.
+fn take(
+    hall: &Hall,
+    seqs: impl Iterator<Item = Seq>,
+    limit: u32,
+    bytes_max: usize,
+) -> (Vec<(Arc<Chunk>, u32)>, bool) {
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    for seq in seqs {
+        let Some((chunk, line)) = find(hall, seq) else { continue };
+        bytes += chunk.message(line).line.len();
+        if messages.len() == limit as usize || (bytes > bytes_max && !messages.is_empty()) {
+            return (messages, true);
+        }
+        messages.push((chunk, line as u32));
+    }
+    (messages, false)
+}
+
+/// The first number in `first..end` for which `holds` is false, where it is true before and false behind.
+fn partition(first: Seq, end: Seq, holds: impl Fn(Seq) -> bool) -> Seq {
+    let (mut low, mut high) = (first.0, end.0.max(first.0));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(Seq(middle)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Seq(low)
+}
+
+/// The same chunk with one message blanked.
+fn without_body(chunk: &Arc<Chunk>, blanked: usize) -> Arc<Chunk> {
+    let mut draft = Draft::new(chunk.first(), Vec::with_capacity(chunk.bytes().len()));
+    for at in 0..chunk.lines().len() {
+        let message = chunk.message(at);
+        let sender = draft.sender(message.sender);
+        if at == blanked {
+            json::redacted(&mut draft, &message);
+            continue;
+        }
+        let old = chunk.lines()[at];
+        let moved = draft.bytes.len() as u32;
+        let start = chunk.span(&(at..at + 1)).start as u32;
+        draft.bytes.extend_from_slice(message.line);
+        let line = Line { end: old.end - start + moved, body: old.body - start + moved, sender, ..old };
+        draft.ended(line);
+    }
+    draft.seal(chunk.place().clone()).0
+}
+
+/// Whether somebody in that part is listed.
+pub(super) fn is_listed(part: Part) -> bool {
+    part != Part::Observer
+}

@@ -1,0 +1,229 @@
+//! Joining and leaving: memberships and where they begin to read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Router;
+use super::conns::CatchUp;
+use super::halls::{Hall, HallId, Member};
+use super::publish::gone;
+use super::rights::{self, Act};
+use crate::model::{
+    Code, ConnId, ErrorEvent, Event, Join, Kind, OkEvent, Part, Pattern, Place, RoomName, Seq, Start, Tag, Target,
+};
+
+impl Router {
+    pub(super) fn join(&mut self, id: ConnId, tag: Tag, join: Join) -> Result<(), ErrorEvent> {
+        match &join.target {
+            Target::Place(place) => {
+                let hall = match place {
+                    Place::Room(room) => self.joinable(id, room, &join)?,
+                    Place::Direct(nick) => self.direct_hall(id, nick)?,
+                };
+                self.join_hall(id, tag, hall, &join)
+            }
+            Target::Pattern(pattern) => self.observe(id, tag, pattern, &join),
+        }
+    }
+
+    /// The hall of a room that a connection may join in the way it wants.
+    fn joinable(&mut self, id: ConnId, room: &Arc<RoomName>, join: &Join) -> Result<HallId, ErrorEvent> {
+        let Some(conn) = self.conns.get(&id) else { return Err(gone()) };
+        let (identity, places) = (conn.identity().clone(), conn.places());
+        let is_in = self.halls.find(room).is_some_and(|hall| conn.halls.contains(&hall));
+        if !is_in && places >= self.config.limits.max_rooms_per_connection {
+            return Err(too_many_places());
+        }
+        let hall_id = self.hall_or_new(room, &identity)?;
+        // One that was made just now and is not joined after all goes away when the round ends.
+        self.touch(hall_id);
+        let standing = self.standing(id, hall_id);
+        let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
+        rights::check(Act::Join, &standing, &hall.room, room)?;
+        if !is_in && hall.members.len() >= self.config.limits.max_members {
+            return Err(ErrorEvent::new(Code::RoomFull, format!("{room} has as many members as it may")));
+        }
+        if hall.room.queue.is_some() && join.start != Start::Now {
+            let words = "a queue room gives its backlog to workers: join it without `after`, `last` and `since`";
+            return Err(ErrorEvent::new(Code::BadRequest, words));
+        }
+        Ok(hall_id)
+    }
+
+    fn join_hall(&mut self, id: ConnId, tag: Tag, hall_id: HallId, join: &Join) -> Result<(), ErrorEvent> {
+        // What is drafted was said before the join, so it is none of the live messages behind it.
+        self.flush(hall_id);
+        self.touch(hall_id);
+        let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
+        let was_in = hall.members.get(&id).map(|member| member.part);
+        let part = join.part.or(was_in).unwrap_or_default();
+        let newest = hall.room.log.newest();
+        let (start, reset) = start_of(hall, &join.start);
+        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
+        conn.stays |= join.stay;
+        let ok = OkEvent {
+            op: "join",
+            place: Some(hall.place_for(conn.identity())),
+            seq: Some(newest),
+            epoch: Some(hall.room.log.epoch().clone()),
+            reset,
+            ..OkEvent::default()
+        };
+        self.ok(id, tag, ok);
+        self.mark_shown(id, hall_id, newest);
+        self.add_member(id, hall_id, part, true);
+        self.set_worker(id, hall_id, join);
+        let is_listed = part != Part::Observer;
+        if is_listed && was_in.is_none_or(|before| before == Part::Observer) {
+            self.announce_joined(id, hall_id);
+        } else if !is_listed && was_in.is_some_and(|before| before != Part::Observer) {
+            self.announce_left(id, hall_id, None);
+        }
+        if let Some(next) = start {
+            self.replay(id, hall_id, CatchUp { next, replay_until: newest });
+        }
+        Ok(())
+    }
+
+    /// Sends what a connection asked to have again.
+    fn replay(&mut self, id: ConnId, hall_id: HallId, from: CatchUp) {
+        if let Some(member) = self.halls.get_mut(hall_id).and_then(|hall| hall.members.get_mut(&id)) {
+            member.is_live = false;
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            // A replay asked for again begins where it was asked to, whatever was going on before.
+            conn.lagging.shift_remove(&hall_id);
+        }
+        self.fall_behind(id, hall_id, from);
+        self.catch_up(id);
+    }
+
+    /// Puts a connection into a hall, or changes as what it is there.
+    pub(super) fn add_member(&mut self, id: ConnId, hall_id: HallId, part: Part, is_live: bool) {
+        let (Some(conn), Some(hall)) = (self.conns.get_mut(&id), self.halls.get_mut(hall_id)) else { return };
+        conn.halls.insert(hall_id);
+        let is_behind = conn.lagging.contains_key(&hall_id);
+        let is_live = is_live && !is_behind;
+        let was_listed = hall.members.get(&id).is_some_and(|member| member.part != Part::Observer);
+        hall.listed = hall.listed - usize::from(was_listed) + usize::from(part != Part::Observer);
+        match hall.members.get_mut(&id) {
+            Some(member) => {
+                member.part = part;
+                member.is_live |= is_live;
+            }
+            None => {
+                hall.members.insert(id, Member::new(conn.outbox.clone(), part, is_live, conn.echo));
+            }
+        }
+    }
+
+    /// Takes a connection out of a hall, and tells the others.
+    pub(super) fn remove_member(&mut self, id: ConnId, hall_id: HallId, words: Option<Cow<'static, str>>) {
+        self.flush(hall_id);
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let Some(member) = hall.members.get(&id) else { return };
+        let is_listed = member.part != Part::Observer;
+        hall.listed -= usize::from(is_listed);
+        if is_listed {
+            self.announce_left(id, hall_id, words);
+        }
+        if let Some(hall) = self.halls.get_mut(hall_id) {
+            hall.members.swap_remove(&id);
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.halls.swap_remove(&hall_id);
+        }
+        self.retire_worker(id, hall_id);
+        self.drop_unreached_lag(id);
+        self.touch(hall_id);
+    }
+
+    fn observe(&mut self, id: ConnId, tag: Tag, pattern: &Arc<Pattern>, join: &Join) -> Result<(), ErrorEvent> {
+        if !matches!(join.part, None | Some(Part::Observer)) {
+            return Err(ErrorEvent::new(Code::BadRequest, "a pattern only observes: leave `as` out"));
+        }
+        if join.start != Start::Now {
+            let words = "a pattern begins with what comes next: leave `after`, `last` and `since` out";
+            return Err(ErrorEvent::new(Code::BadRequest, words));
+        }
+        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
+        if conn.places() >= self.config.limits.max_rooms_per_connection
+            && self.watches.find(pattern, id).is_none()
+        {
+            return Err(too_many_places());
+        }
+        conn.stays |= join.stay;
+        let ok = OkEvent { op: "join", pattern: Some(Arc::clone(pattern)), ..OkEvent::default() };
+        self.ok(id, tag, ok);
+        self.flush_all();
+        self.watch(id, pattern, false);
+        self.catch_up(id);
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, id: ConnId, tag: Tag, target: &Target) -> Result<(), ErrorEvent> {
+        let ok = match target {
+            Target::Pattern(pattern) => {
+                if !self.unwatch(id, pattern) {
+                    let words = format!("you do not observe {}", pattern.shown());
+                    return Err(ErrorEvent::new(Code::NotJoined, words));
+                }
+                OkEvent { op: "leave", pattern: Some(Arc::clone(pattern)), ..OkEvent::default() }
+            }
+            Target::Place(place) => {
+                let hall = match place {
+                    Place::Room(room) => self.halls.find(room),
+                    Place::Direct(nick) => self.direct_hall(id, nick).ok(),
+                };
+                let is_in = |hall: &HallId| self.conns.get(&id).is_some_and(|conn| conn.halls.contains(hall));
+                let Some(hall) = hall.filter(is_in) else { return Err(not_joined(place)) };
+                self.remove_member(id, hall, None);
+                OkEvent { op: "leave", place: Some(place.clone()), ..OkEvent::default() }
+            }
+        };
+        self.ok(id, tag, ok);
+        self.finish_if_done(id);
+        Ok(())
+    }
+
+    /// Tells a connection of a message in its own hall; for events that name no chunk.
+    pub(super) fn tell_members(&mut self, hall_id: HallId, except: ConnId, event: impl Fn() -> Event) {
+        let Some(hall) = self.halls.get(hall_id) else { return };
+        let told: Vec<ConnId> = hall
+            .members
+            .iter()
+            .filter(|(conn, member)| **conn != except && member.part != Part::Observer)
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in told {
+            self.tell(conn, event());
+        }
+    }
+}
+
+/// The number that a join begins to read at, where it replays anything, and whether its numbering is another.
+fn start_of(hall: &Hall, start: &Start) -> (Option<Seq>, bool) {
+    let log = &hall.room.log;
+    let (next, reset) = match start {
+        Start::Now if hall.room.settings.kind == Kind::Latest => (log.newest(), false),
+        Start::Now => return (None, false),
+        Start::After(after, epoch) => {
+            let is_other = epoch.as_ref().is_some_and(|epoch| epoch != log.epoch()) || *after > log.newest();
+            (if is_other { log.oldest() } else { after.next() }, is_other)
+        }
+        Start::Last(count) => (Seq((log.newest().0 + 1).saturating_sub(*count)).max(log.oldest()), false),
+        Start::Since(ts) => (log.since(*ts).max(log.oldest()), false),
+    };
+    ((next <= log.newest()).then_some(next.max(Seq(1))), reset)
+}
+
+fn too_many_places() -> ErrorEvent {
+    ErrorEvent::new(Code::TooManyRooms, "you are in as many rooms as one connection may: leave one first")
+}
+
+pub(super) fn not_joined(place: &Place) -> ErrorEvent {
+    match place {
+        Place::Room(room) => ErrorEvent::new(Code::NotJoined, format!("you are not in {room}")).room(room),
+        Place::Direct(nick) => ErrorEvent::new(Code::NotJoined, format!("you exchange no messages with {nick}")),
+    }
+}

@@ -1,0 +1,145 @@
+//! The router: the one actor that owns all room state.
+//!
+//! [`Router`] is that state with synchronous methods, one file for each concern it decides, so that all of it is tested
+//! without a runtime. `actor` is the loop around it and [`RouterHandle`] the way to it. The router never waits: to a
+//! connection it puts into an outbox that refuses when it is full, and everything it needs to know of the time it reads once
+//! for each round.
+
+mod actor;
+mod answers;
+mod catchup;
+mod conns;
+mod direct;
+mod dispatch;
+mod halls;
+mod handle;
+mod hello;
+mod history;
+mod join;
+mod listing;
+mod presence;
+mod publish;
+mod requests;
+mod rights;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod watches;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::model::ConnId;
+use crate::outbox::Total;
+use crate::sessions::Sessions;
+
+pub use actor::run;
+pub use handle::{Connect, Control, Message, Parcel, RouterGone, RouterHandle, mailbox};
+
+use conns::Conn;
+use halls::{HallId, Halls};
+use hello::Parked;
+use requests::Requests;
+use watches::Watches;
+
+/// All rooms and who is in them.
+#[derive(Debug)]
+pub struct Router {
+    config: Arc<Config>,
+    sessions: Arc<Sessions>,
+    total: Arc<Total>,
+    now: Now,
+    conns: HashMap<ConnId, Conn>,
+    halls: Halls,
+    watches: Watches,
+    requests: Requests,
+    parked: Parked,
+    /// Guests so far: the number of the next one's identity and of its nick.
+    guests: u64,
+    /// Connections with answers that are not in their outbox yet.
+    answered: Vec<ConnId>,
+    /// Halls with messages that are not delivered yet, or that may have become superfluous.
+    dirty: Vec<HallId>,
+    /// A buffer to encode messages in.
+    spare: Vec<u8>,
+}
+
+/// The time, read once for each round of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For time-outs.
+    pub instant: Instant,
+    /// For messages: Unix time in milliseconds.
+    pub unix_ms: u64,
+}
+
+impl Router {
+    /// A router without connections or rooms.
+    pub fn new(config: Arc<Config>, sessions: Arc<Sessions>, total: Arc<Total>, now: Now) -> Self {
+        Self {
+            config,
+            sessions,
+            total,
+            now,
+            conns: HashMap::new(),
+            halls: Halls::default(),
+            watches: Watches::default(),
+            requests: Requests::default(),
+            parked: Parked::default(),
+            guests: 0,
+            answered: Vec::new(),
+            dirty: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Notes what time it is.
+    pub const fn at(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    /// Carries out one message.
+    pub fn handle(&mut self, message: Message) {
+        match message {
+            Message::Connect(connect) => self.connect(*connect),
+            Message::Parcel(parcel) => self.parcel(*parcel),
+            Message::Drained(conn) => self.drained(conn),
+            Message::Deaf(conn) => self.deaf(conn),
+            Message::Close(conn, reason) => self.close_for(conn, reason),
+        }
+    }
+
+    /// Takes new settings for what is decided from now on.
+    pub fn reconfigure(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
+    /// Ends a round: delivers what the messages so far brought.
+    pub fn settle(&mut self) {
+        self.flush_answers();
+        while let Some(hall) = self.dirty.pop() {
+            self.flush(hall);
+            self.dispatch_work(hall);
+            self.forget_if_empty(hall);
+        }
+        self.flush_answers();
+    }
+
+    /// When [`Router::expire`] next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.requests.next_deadline(), self.halls.next_deadline(), self.parked.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what the time asks for.
+    pub fn expire(&mut self) {
+        self.expire_requests();
+        self.expire_halls();
+        self.parked.expire(self.now.instant);
+    }
+}

@@ -1,0 +1,96 @@
+//! Comings and goings, new nicks and topics: what members are told beside messages, in the order it happened.
+//!
+//! Each takes its place behind what was said before, so a hall's draft is delivered first.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Router;
+use super::halls::HallId;
+use crate::model::{ConnId, Event, Nick, Part, Seq};
+
+impl Router {
+    pub(super) fn announce_joined(&mut self, id: ConnId, hall: HallId) {
+        let Some((room, nick)) = self.who_where(id, hall) else { return };
+        self.announce(id, hall, || Event::Joined { room: Arc::clone(&room), nick: Arc::clone(&nick) });
+    }
+
+    pub(super) fn announce_left(&mut self, id: ConnId, hall: HallId, reason: Option<Cow<'static, str>>) {
+        let Some((room, nick)) = self.who_where(id, hall) else { return };
+        self.announce(id, hall, || Event::Left {
+            room: Arc::clone(&room),
+            nick: Arc::clone(&nick),
+            reason: reason.clone(),
+            by: None,
+        });
+    }
+
+    fn who_where(&self, id: ConnId, hall: HallId) -> Option<(Arc<crate::model::RoomName>, Arc<Nick>)> {
+        let room = self.halls.get(hall)?.room_name()?;
+        Some((Arc::clone(room), Arc::clone(self.conns.get(&id)?.nick())))
+    }
+
+    /// Tells the members of a small room that want to know, but not the one it is about.
+    fn announce(&mut self, about: ConnId, hall_id: HallId, event: impl Fn() -> Event) {
+        self.flush(hall_id);
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        if hall.listed > self.config.limits.presence_members {
+            return;
+        }
+        let mut told = Vec::new();
+        for (conn, member) in &mut hall.members {
+            let wants = *conn != about
+                && member.part != Part::Observer
+                && self.conns.get(conn).is_some_and(|conn| conn.presence);
+            if !wants {
+                continue;
+            }
+            // Presence can be asked for again with `who`; it never grows an outbox that is not read.
+            if member.outbox.has_room(event().cost()) {
+                told.push((*conn, std::mem::take(&mut member.missed_presence)));
+            } else {
+                member.missed_presence = true;
+            }
+        }
+        for (conn, has_missed) in told {
+            if has_missed {
+                self.tell_missed_presence(conn, hall_id);
+            }
+            self.tell(conn, event());
+        }
+    }
+
+    fn tell_missed_presence(&mut self, id: ConnId, hall_id: HallId) {
+        let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return };
+        let next = conn.lagging.get(&hall_id).map_or(hall.room.log.newest().next(), |lag| lag.next);
+        let place = hall.place_for(conn.identity());
+        self.tell(id, Event::Lagged { place, missed: 0, next, presence: true });
+    }
+
+    /// Tells everyone who shares a room with a connection that it has another nick.
+    pub(super) fn announce_nick(&mut self, id: ConnId, was: &Arc<Nick>) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let nick = Arc::clone(conn.nick());
+        let halls = conn.halls.clone();
+        let mut told = std::collections::HashSet::from([id]);
+        for hall_id in halls {
+            self.flush(hall_id);
+            let Some(hall) = self.halls.get(hall_id) else { continue };
+            let hearers = hall.members.iter().filter(|(_, member)| member.part != Part::Observer);
+            let new: Vec<ConnId> = hearers.map(|(conn, _)| *conn).filter(|conn| told.insert(*conn)).collect();
+            for conn in new {
+                self.tell(conn, Event::Nick { nick: Arc::clone(&nick), was: Arc::clone(was) });
+            }
+        }
+    }
+
+    /// Notes that a connection was shown the direct messages up to a number.
+    pub(super) fn mark_shown(&mut self, id: ConnId, hall: HallId, up_to: Seq) {
+        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall)) else { return };
+        if let super::halls::HallName::Direct(parties) = &mut hall.name {
+            for party in parties.iter_mut().filter(|party| party.identity == *conn.identity()) {
+                party.shown = party.shown.max(up_to);
+            }
+        }
+    }
+}

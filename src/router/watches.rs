@@ -1,0 +1,242 @@
+//! Patterns that somebody observes, and how their observers get what is said.
+//!
+//! Observers of one pattern share one [`Watch`], and a hall knows the watches that cover it, so that a room costs nothing
+//! more for each observer. One who is in the room too, or observes it by another pattern, gets one copy.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use slotmap::{SlotMap, new_key_type};
+use smallvec::SmallVec;
+
+use super::Router;
+use super::conns::{CatchUp, Conn};
+use super::halls::{Hall, HallId};
+use super::publish::feed;
+use super::rights::{self, Act, Standing};
+use crate::model::{Chunk, ConnId, Kind, Pattern, RoomName, Seq};
+use crate::outbox::Outbox;
+
+new_key_type! {
+    /// A pattern for as long as somebody observes it.
+    pub(super) struct WatchId;
+}
+
+/// A pattern and who observes it.
+#[derive(Debug)]
+struct Watch {
+    pattern: Arc<Pattern>,
+    observers: IndexMap<ConnId, Observer>,
+}
+
+/// One who observes a pattern.
+#[derive(Debug)]
+struct Observer {
+    outbox: Outbox,
+    echo: bool,
+    /// Whether it is behind in some room, or has not joined again since it was resumed: then every room counts as one it
+    /// is behind in.
+    is_behind: bool,
+    is_paused: bool,
+}
+
+/// All patterns that somebody observes.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    slots: SlotMap<WatchId, Watch>,
+    by_pattern: HashMap<Box<str>, WatchId>,
+}
+
+impl Watches {
+    /// The patterns that cover a room.
+    pub fn covering(&self, room: &RoomName) -> SmallVec<[WatchId; 2]> {
+        self.slots.iter().filter(|(_, watch)| watch.pattern.matches(room)).map(|(id, _)| id).collect()
+    }
+
+    /// The pattern of a watch.
+    pub fn pattern(&self, id: WatchId) -> Option<&Arc<Pattern>> {
+        self.slots.get(id).map(|watch| &watch.pattern)
+    }
+
+    /// The watch of a pattern that a connection observes.
+    pub fn find(&self, pattern: &Pattern, conn: ConnId) -> Option<WatchId> {
+        let id = *self.by_pattern.get(pattern.key())?;
+        self.slots.get(id)?.observers.contains_key(&conn).then_some(id)
+    }
+
+    /// Lets an observer get what comes next, or has every room count as one it is behind in.
+    fn set_behind(&mut self, id: WatchId, conn: ConnId, is_behind: bool) {
+        if let Some(observer) = self.slots.get_mut(id).and_then(|watch| watch.observers.get_mut(&conn)) {
+            observer.is_behind = is_behind;
+        }
+    }
+
+    /// Whether a connection observes a hall, and gets it.
+    fn reaches(&self, hall: &Hall, conn: ConnId) -> bool {
+        hall.watches.iter().any(|id| {
+            self.slots.get(*id).and_then(|watch| watch.observers.get(&conn)).is_some_and(|seen| !seen.is_paused)
+        })
+    }
+}
+
+impl Router {
+    /// Makes a connection observe a pattern.
+    pub(super) fn watch(&mut self, id: ConnId, pattern: &Arc<Pattern>, is_paused: bool) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let observer = Observer {
+            outbox: conn.outbox.clone(),
+            echo: conn.echo,
+            is_behind: !conn.lagging.is_empty(),
+            is_paused,
+        };
+        let watch = match self.watches.by_pattern.get(pattern.key()) {
+            Some(watch) => *watch,
+            None => self.new_watch(pattern),
+        };
+        if let Some(conn) = self.conns.get_mut(&id)
+            && !conn.watches.contains(&watch)
+        {
+            conn.watches.push(watch);
+        }
+        if let Some(there) = self.watches.slots.get_mut(watch) {
+            there.observers.insert(id, observer);
+        }
+        if !is_paused {
+            self.replay_latest(id, watch);
+        }
+    }
+
+    fn new_watch(&mut self, pattern: &Arc<Pattern>) -> WatchId {
+        let watch = Watch { pattern: Arc::clone(pattern), observers: IndexMap::new() };
+        let watch = self.watches.slots.insert(watch);
+        self.watches.by_pattern.insert(pattern.key().into(), watch);
+        let covered: Vec<HallId> = self.halls_under(pattern);
+        for hall in covered {
+            // What is drafted was said before anybody observed it.
+            self.flush(hall);
+            if let Some(hall) = self.halls.get_mut(hall) {
+                hall.watches.push(watch);
+            }
+        }
+        watch
+    }
+
+    fn halls_under(&self, pattern: &Pattern) -> Vec<HallId> {
+        let covered = |hall: &Hall| hall.room_name().is_some_and(|room| pattern.matches(room));
+        self.halls.iter().filter(|(_, hall)| covered(hall)).map(|(id, _)| id).collect()
+    }
+
+    /// An observer gets at once the newest value of each `latest` room that its pattern covers.
+    fn replay_latest(&mut self, id: ConnId, watch: WatchId) {
+        let Some(pattern) = self.watches.pattern(watch).cloned() else { return };
+        for hall_id in self.halls_under(&pattern) {
+            let Some(hall) = self.halls.get(hall_id) else { continue };
+            let is_latest = hall.room.settings.kind == Kind::Latest && !hall.room.log.is_empty();
+            if is_latest && !hall.has(id) && self.may_observe(id, hall) {
+                let newest = hall.room.log.newest();
+                self.fall_behind(id, hall_id, CatchUp { next: newest, replay_until: newest });
+            }
+        }
+    }
+
+    fn may_observe(&self, id: ConnId, hall: &Hall) -> bool {
+        let Some(conn) = self.conns.get(&id) else { return false };
+        let standing = Standing { identity: conn.identity().clone(), is_member: false };
+        hall.room_name().is_some_and(|name| rights::check(Act::Join, &standing, &hall.room, name).is_ok())
+    }
+
+    /// Whether a connection still gets a hall, by membership or by a pattern.
+    pub(super) fn is_reached(&self, id: ConnId, hall: &Hall) -> bool {
+        hall.has(id) || self.watches.reaches(hall, id)
+    }
+
+    /// Ends one pattern of a connection; whether it observed it.
+    pub(super) fn unwatch(&mut self, id: ConnId, pattern: &Pattern) -> bool {
+        let Some(watch) = self.watches.find(pattern, id) else { return false };
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.watches.retain(|other| *other != watch);
+        }
+        self.unwatch_all(id, &[watch]);
+        self.drop_unreached_lag(id);
+        true
+    }
+
+    /// Takes a connection out of patterns.
+    pub(super) fn unwatch_all(&mut self, id: ConnId, watches: &[WatchId]) {
+        for watch_id in watches {
+            let Some(watch) = self.watches.slots.get_mut(*watch_id) else { continue };
+            watch.observers.swap_remove(&id);
+            if !watch.observers.is_empty() {
+                continue;
+            }
+            let pattern = Arc::clone(&watch.pattern);
+            for hall in self.halls_under(&pattern) {
+                if let Some(hall) = self.halls.get_mut(hall) {
+                    hall.watches.retain(|other| other != watch_id);
+                }
+            }
+            self.watches.by_pattern.remove(pattern.key());
+            self.watches.slots.remove(*watch_id);
+        }
+    }
+
+    /// Has every room that a connection observes count as one it is behind in, or no longer.
+    pub(super) fn set_observer_behind(&mut self, id: ConnId, is_behind: bool) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        for watch in &conn.watches {
+            self.watches.set_behind(*watch, id, is_behind);
+        }
+    }
+
+    /// Puts a chunk into the outbox of everyone who observes its hall; says what that costs, and who could not take it.
+    pub(super) fn deliver_to_watches(
+        &self,
+        id: HallId,
+        chunk: &Arc<Chunk>,
+        limit: usize,
+        behind: &mut Vec<ConnId>,
+    ) -> usize {
+        let Some(hall) = self.halls.get(id) else { return 0 };
+        let mut delivered = 0;
+        for (at, watch) in hall.watches.iter().enumerate() {
+            let Some(watch) = self.watches.slots.get(*watch) else { continue };
+            for (conn, observer) in &watch.observers {
+                let has_copy = observer.is_paused || hall.has(*conn) || self.observes_earlier(hall, at, *conn);
+                if has_copy || (hall.room.settings.private && !self.may_observe(*conn, hall)) {
+                    continue;
+                }
+                let cost = if observer.is_behind {
+                    None
+                } else {
+                    feed(&observer.outbox, *conn, observer.echo, chunk, limit)
+                };
+                match cost {
+                    Some(cost) => delivered += cost,
+                    None => behind.push(*conn),
+                }
+            }
+        }
+        delivered
+    }
+
+    /// Whether a connection gets a hall by a pattern before the one at `at`.
+    fn observes_earlier(&self, hall: &Hall, at: usize, conn: ConnId) -> bool {
+        hall.watches[..at].iter().any(|watch| {
+            let observer = self.watches.slots.get(*watch).and_then(|watch| watch.observers.get(&conn));
+            observer.is_some_and(|observer| !observer.is_paused)
+        })
+    }
+
+    /// A hall's newest number, for one who starts to follow it.
+    pub(super) fn newest(&self, id: HallId) -> Seq {
+        self.halls.get(id).map_or(Seq(0), |hall| hall.room.log.newest())
+    }
+}
+
+impl Conn {
+    /// Memberships and patterns together.
+    pub fn places(&self) -> usize {
+        self.halls.len() + self.watches.len()
+    }
+}

@@ -1,0 +1,192 @@
+//! Queue rooms: giving work to workers, and what becomes of it.
+//!
+//! Which message goes to whom is [`crate::room::Queue`]'s decision; here it is asked with what only the router knows, whether a
+//! worker can take more, and its answer is carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Router;
+use super::halls::{HallId, HallName};
+use super::join::not_joined;
+use super::publish::gone;
+use super::rights::no_such_room;
+use crate::model::{
+    Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag,
+};
+use crate::protocol::json::SenderPart;
+use crate::room::{Given, Task, Verdict};
+
+impl Router {
+    /// Lets a member of a queue room take work, or no longer.
+    pub(super) fn set_worker(&mut self, id: ConnId, hall_id: HallId, join: &Join) {
+        let prefetch = join.prefetch.unwrap_or(self.config.queue.prefetch);
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let is_worker = hall.members.get(&id).is_some_and(|member| member.part == Part::Worker);
+        match &mut hall.room.queue {
+            Some(queue) if is_worker => queue.enlist(id, prefetch, join.ack_wait),
+            _ if is_worker => {}
+            _ => self.retire_worker(id, hall_id),
+        }
+        self.touch(hall_id);
+    }
+
+    /// Takes a worker away: what it held waits for another, and its questions have no answer.
+    pub(super) fn retire_worker(&mut self, id: ConnId, hall_id: HallId) {
+        if let Some(queue) = self.halls.get_mut(hall_id).and_then(|hall| hall.room.queue.as_mut()) {
+            queue.dismiss(id);
+        }
+        self.drop_requests_in(id, hall_id);
+        self.touch(hall_id);
+    }
+
+    /// Gives out as much work as workers take.
+    pub(super) fn dispatch_work(&mut self, hall_id: HallId) {
+        let mut starved: Vec<ConnId> = Vec::new();
+        loop {
+            let Some(hall) = self.halls.get_mut(hall_id) else { return };
+            let wait = hall.room.settings.ack_wait;
+            let Some(mut queue) = hall.room.queue.take() else { return };
+            let max_line = self.config.limits.max_line;
+            let given = queue.give(wait, self.now.instant, |conn| {
+                let can = self.can_take(conn, max_line);
+                if !can && !starved.contains(&conn) {
+                    starved.push(conn);
+                }
+                can
+            });
+            if let Some(hall) = self.halls.get_mut(hall_id) {
+                hall.room.queue = Some(queue);
+            }
+            let Some(Given { worker, task }) = given else { break };
+            let Task { chunk, line, attempts, .. } = task;
+            self.tell(worker, Event::Work { chunk, line, attempt: attempts });
+        }
+        for conn in starved.iter().filter_map(|conn| self.conns.get_mut(conn)) {
+            conn.is_starved = true;
+            conn.outbox.await_drained();
+        }
+        self.set_alarm(hall_id);
+    }
+
+    pub(super) fn ack(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        room: &Arc<RoomName>,
+        seqs: &[Seq],
+    ) -> Result<(), ErrorEvent> {
+        self.on_work(id, tag, "ack", room, seqs, |router, hall, seq| {
+            router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()).is_some_and(|queue| queue.ack(id, seq))
+        })
+    }
+
+    pub(super) fn nack(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        room: &Arc<RoomName>,
+        seqs: &[Seq],
+        delay: Duration,
+    ) -> Result<(), ErrorEvent> {
+        self.on_work(id, tag, "nack", room, seqs, |router, hall_id, seq| {
+            let now = router.now.instant;
+            let Some(hall) = router.halls.get_mut(hall_id) else { return false };
+            let max_deliver = hall.room.settings.max_deliver;
+            let queue = hall.room.queue.as_mut();
+            match queue.and_then(|queue| queue.nack(id, seq, delay, max_deliver, now)) {
+                None => return false,
+                Some(Verdict::Again) => {}
+                Some(Verdict::Dead(task)) => router.bury(hall_id, &task),
+            }
+            true
+        })
+    }
+
+    pub(super) fn working(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        room: &Arc<RoomName>,
+        seqs: &[Seq],
+    ) -> Result<(), ErrorEvent> {
+        self.on_work(id, tag, "working", room, seqs, |router, hall, seq| {
+            let now = router.now.instant;
+            let Some(hall) = router.halls.get_mut(hall) else { return false };
+            let wait = hall.room.settings.ack_wait;
+            hall.room.queue.as_mut().is_some_and(|queue| queue.working(id, seq, wait, now))
+        })
+    }
+
+    /// Does something to each message that a worker holds, and names those that it does not.
+    fn on_work(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        op: &'static str,
+        room: &Arc<RoomName>,
+        seqs: &[Seq],
+        act: impl Fn(&mut Self, HallId, Seq) -> bool,
+    ) -> Result<(), ErrorEvent> {
+        let hall_id = self.halls.find(room).ok_or_else(|| no_such_room(room))?;
+        let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
+        if !hall.has(id) {
+            return Err(not_joined(&Place::Room(Arc::clone(room))));
+        }
+        if hall.room.queue.is_none() {
+            let words = format!("{room} is no queue room: there is nothing to {op}");
+            return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
+        }
+        let strange: Vec<Seq> = seqs.iter().copied().filter(|seq| !act(self, hall_id, *seq)).collect();
+        self.touch(hall_id);
+        if !strange.is_empty() {
+            let words = format!("you do not hold {} of {room}", list(&strange));
+            return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
+        }
+        let place = Some(Place::Room(Arc::clone(room)));
+        self.ok(id, tag, OkEvent { op, place, ..OkEvent::default() });
+        Ok(())
+    }
+
+    /// Takes back what was not acked in time, and what was delayed long enough.
+    pub(super) fn expire_work(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let max_deliver = hall.room.settings.max_deliver;
+        let Some(queue) = hall.room.queue.as_mut() else { return };
+        for (_, task) in queue.expire(max_deliver, self.now.instant) {
+            self.bury(hall_id, &task);
+        }
+    }
+
+    /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.
+    fn bury(&mut self, hall_id: HallId, task: &Task) {
+        let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()?.dead_letter()) else { return };
+        let room = Arc::new(room);
+        let Ok(dead_id) = self.hall_or_new(&room, &Identity::Guest(0)) else {
+            tracing::warn!(%room, "a dead letter is lost: the server has as many rooms as it may");
+            return;
+        };
+        let Some(dead) = self.halls.get_mut(dead_id) else { return };
+        let message = task.chunk.message(task.line as usize);
+        let (seq, ts) = dead.room.log.number(self.now.unix_ms);
+        let place = Place::Room(room);
+        let (_, draft) =
+            dead.draft.get_or_insert_with(|| (place, Draft::new(seq, std::mem::take(&mut self.spare))));
+        if let HallName::Room(_, head) = &dead.name {
+            let part = SenderPart::new(Arc::clone(message.sender));
+            head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());
+        }
+        self.touch(dead_id);
+    }
+}
+
+/// Numbers for people: a few of them.
+fn list(seqs: &[Seq]) -> String {
+    /// More than this in one error helps nobody.
+    const SHOWN: usize = 10;
+    let mut words: Vec<String> = seqs.iter().take(SHOWN).map(ToString::to_string).collect();
+    if seqs.len() > SHOWN {
+        words.push(format!("{} more", seqs.len() - SHOWN));
+    }
+    words.join(", ")
+}
