@@ -124,9 +124,14 @@ impl Intake {
         self.claim >= INTAKE_CLAIM_MAX
     }
 
-    /// The index of a place, which in a batch is mostly the one before.
+    /// The index of a place, which in a batch is mostly among the last ones.
+    ///
+    /// It looks no further, so a batch that names thousands of places stays cheap; one may then stand there twice.
     pub fn place(&mut self, place: &Place) -> u32 {
-        let known = self.places.iter().rposition(|known| known == place);
+        /// What a publisher to several rooms goes round in.
+        const RECENT: usize = 8;
+        let recent = self.places.len().saturating_sub(RECENT);
+        let known = self.places[recent..].iter().rposition(|known| known == place).map(|at| recent + at);
         let at = known.unwrap_or_else(|| {
             self.places.push(place.clone());
             self.places.len() - 1

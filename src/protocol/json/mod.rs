@@ -1,35 +1,28 @@
-//! JSON-lines: one object a line.
+//! JSON-lines: one object a line, both ways.
+//!
+//! The way in is [`decoder`] (lines), [`scan`] (is this JSON, and where do the known fields stand), [`frame`] (typed
+//! fields) and [`commands`] (what is asked). The way out is [`encode`] (events) and [`message`] (the one event that is
+//! encoded for all receivers at once, which the router uses). Nothing here builds a tree of JSON values.
 
-use bytes::BytesMut;
+mod commands;
+mod decoder;
+mod encode;
+mod fault;
+mod frame;
+mod key;
+mod message;
+mod names;
+mod number;
+mod op;
+mod recover;
+mod scan;
+mod settings;
+mod string;
+#[cfg(test)]
+mod tests;
+mod word;
+mod write;
 
-use super::{Decoder, Encoder, Flow, Intake, Output, Terms};
-use crate::model::{Item, Outcome};
-
-/// The incoming half.
-#[derive(Debug)]
-pub struct JsonDecoder;
-
-impl JsonDecoder {
-    /// A decoder for a new connection.
-    pub fn new(_terms: &Terms) -> Self {
-        Self
-    }
-}
-
-impl Decoder for JsonDecoder {
-    fn decode(&mut self, _input: &mut BytesMut, _intake: &mut Intake) -> Flow {
-        Flow::More
-    }
-    fn finish(&mut self, _input: &mut BytesMut, _intake: &mut Intake) -> Flow {
-        Flow::More
-    }
-    fn resolved(&mut self, _outcome: Outcome, _intake: &mut Intake) {}
-}
-
-/// The outgoing half.
-#[derive(Debug)]
-pub struct JsonEncoder;
-
-impl Encoder for JsonEncoder {
-    fn encode(&mut self, _item: Item, _out: &mut Output) {}
-}
+pub use decoder::JsonDecoder;
+pub use encode::JsonEncoder;
+pub use message::{MessageHead, SenderPart};

@@ -1,0 +1,42 @@
+//! Whole numbers in JSON, by value: `30`, `30.0` and `3e1` are one number, and some writers know only doubles.
+
+/// The largest whole number up to which a double holds each one.
+pub(super) const WHOLE_MAX: i64 = 1 << 53;
+
+/// The whole number within ±2^53 that a JSON number is, if it is one.
+pub(super) fn whole(text: &str) -> Option<i64> {
+    let value = text.parse::<i64>().ok().or_else(|| {
+        let value = text.parse::<f64>().ok()?;
+        // Both bounds are exact as doubles, and within them the cast is too.
+        let fits = value.fract() == 0.0 && value.abs() <= WHOLE_MAX as f64;
+        fits.then_some(value as i64)
+    })?;
+    (-WHOLE_MAX..=WHOLE_MAX).contains(&value).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_taken_by_value_up_to_two_to_the_53() {
+        let table = [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("42", Some(42)),
+            ("42.0", Some(42)),
+            ("4.2e1", Some(42)),
+            ("9007199254740992", Some(1 << 53)),
+            ("-9007199254740992", Some(-(1 << 53))),
+            ("9007199254740993", None),
+            ("-9007199254740993", None),
+            ("9007199254740993.0", Some(1 << 53)),
+            ("1e400", None),
+            ("1.5", None),
+            ("99999999999999999999", None),
+        ];
+        for (text, value) in table {
+            assert_eq!(whole(text), value, "{text}");
+        }
+    }
+}
