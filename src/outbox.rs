@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::model::{Event, Item};
+use crate::model::{Event, Item, Wire};
 
 /// What an item costs beside its bytes: its slot, its share of a chunk, its part of a system call.
 pub const ITEM_COST: usize = 256;
@@ -48,6 +48,8 @@ struct Shared {
     is_reader_waiting: AtomicBool,
     reader: Notify,
     is_closing: AtomicBool,
+    /// Whether the writer has written its last.
+    is_over: AtomicBool,
     /// Whether the writer has given up on the socket.
     is_deaf: AtomicBool,
     total: Arc<Total>,
@@ -111,6 +113,7 @@ pub fn outbox(budget: usize, total: &Arc<Total>) -> (Outbox, Source, Drain) {
         is_reader_waiting: AtomicBool::new(false),
         reader: Notify::new(),
         is_closing: AtomicBool::new(false),
+        is_over: AtomicBool::new(false),
         is_deaf: AtomicBool::new(false),
         total: Arc::clone(total),
     });
@@ -147,7 +150,7 @@ impl Outbox {
 
     /// Puts answers in. They may go over the budget, which stops the reader; [`Full`] only where nothing fits at all.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        answer(&self.shared, &self.items, events)
+        answer(&self.shared, &self.items, Item::Events(events))
     }
 
     /// Whether answers that nobody asked for, such as work and presence, still fit.
@@ -190,7 +193,16 @@ impl Outbox {
 impl Source {
     /// Puts the reader's own answers in.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        self.items.upgrade().ok_or(Full).and_then(|items| answer(&self.shared, &items, events))
+        self.put(Item::Events(events))
+    }
+
+    /// Has everything that follows written in another protocol.
+    pub fn switch(&self, wire: Wire) -> Result<(), Full> {
+        self.put(Item::Switch(wire))
+    }
+
+    fn put(&self, item: Item) -> Result<(), Full> {
+        self.items.upgrade().ok_or(Full).and_then(|items| answer(&self.shared, &items, item))
     }
 
     /// Claims room for the answers to a batch, once there is; `false` when the connection is ending.
@@ -213,6 +225,11 @@ impl Source {
         }
     }
 
+    /// Gives a claim back.
+    pub fn settle(&self, claim: usize) {
+        self.shared.claims.fetch_sub(claim, Ordering::SeqCst);
+    }
+
     /// Whether the connection is ending.
     pub fn is_closing(&self) -> bool {
         self.shared.is_closing.load(Ordering::Relaxed)
@@ -221,6 +238,13 @@ impl Source {
     /// Resolves when the connection is ending.
     pub async fn closing(&self) {
         while !self.is_closing() {
+            self.shared.reader.notified().await;
+        }
+    }
+
+    /// Resolves when the writer has written its last.
+    pub async fn over(&self) {
+        while !self.shared.is_over.load(Ordering::Relaxed) {
             self.shared.reader.notified().await;
         }
     }
@@ -262,6 +286,21 @@ impl Drain {
     }
 }
 
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.is_closing.store(true, Ordering::Relaxed);
+        self.shared.reader.notify_one();
+        // What nobody will write any more waits for nobody.
+        self.items.close();
+        let mut left = Written::default();
+        while let Ok(item) = self.items.try_recv() {
+            left.add(&item);
+        }
+        self.written(left);
+    }
+}
+
 /// What a writer has written, to be given back to the budgets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -274,13 +313,12 @@ impl Written {
     pub fn add(&mut self, item: &Item) {
         match item {
             Item::Feed { .. } => self.feed += cost(item),
-            Item::Events(_) => self.answers += cost(item),
+            Item::Events(_) | Item::Switch(_) => self.answers += cost(item),
         }
     }
 }
 
-fn answer(shared: &Shared, items: &mpsc::Sender<Item>, events: Vec<Event>) -> Result<(), Full> {
-    let item = Item::Events(events);
+fn answer(shared: &Shared, items: &mpsc::Sender<Item>, item: Item) -> Result<(), Full> {
     let cost = cost(&item);
     shared.answers.fetch_add(cost, Ordering::Relaxed);
     shared.total.add(cost);
@@ -295,6 +333,7 @@ fn answer(shared: &Shared, items: &mpsc::Sender<Item>, events: Vec<Event>) -> Re
 pub fn cost(item: &Item) -> usize {
     match item {
         Item::Feed { chunk, from, to, .. } => chunk.span(&(*from as usize..*to as usize)).len() + ITEM_COST,
+        Item::Switch(_) => ITEM_COST,
         Item::Events(events) => events.iter().map(Event::cost).sum::<usize>() + ITEM_COST,
     }
 }

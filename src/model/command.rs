@@ -38,6 +38,8 @@ pub enum Outcome {
     Done,
     /// It was refused; the error itself is on its way to the client.
     Refused,
+    /// The input has ended, and the connection stays to receive.
+    Stays,
 }
 
 /// One request and what its answer bears.
@@ -90,13 +92,46 @@ pub enum Command {
     Nick(Arc<Nick>),
     /// A sign of life that wants an answer.
     Ping,
-    /// End the connection once everything before is done; `true` where the client said so, `false` where its input
-    /// ended.
-    Quit(bool),
+    /// End the connection once everything before is done.
+    Quit {
+        /// Whether the client said so; otherwise its input ended.
+        asked: bool,
+        /// What the others are told.
+        reason: Option<Box<str>>,
+    },
     /// Keep receiving when the input ends.
     Stay,
     /// A known op that this server does not carry out; the word is the op's.
     Unsupported(&'static str),
+}
+
+impl Command {
+    /// The word that clients know the command by.
+    pub const fn op(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Hello(_) => "hello",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+            Self::Request(_) => "request",
+            Self::Reply(_) => "reply",
+            Self::Ack(_) => "ack",
+            Self::Nack(_) => "nack",
+            Self::Working(_) => "working",
+            Self::Create(_) => "create",
+            Self::Delete(_) => "delete",
+            Self::Redact(..) => "redact",
+            Self::History(_) => "history",
+            Self::Who(..) => "who",
+            Self::Rooms(..) => "rooms",
+            Self::Topic(..) => "topic",
+            Self::Nick(_) => "nick",
+            Self::Ping => "ping",
+            Self::Quit { .. } => "quit",
+            Self::Stay => "stay",
+            Self::Unsupported(op) => op,
+        }
+    }
 }
 
 /// A message to publish.

@@ -25,6 +25,27 @@ pub enum Item {
     },
     /// Answers and news, in order.
     Events(Vec<Event>),
+    /// What follows is written in another protocol.
+    Switch(Wire),
+}
+
+/// Which line protocol a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// One JSON object a line.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+impl Wire {
+    /// The protocol's name in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// One thing a client is told.

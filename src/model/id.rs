@@ -61,7 +61,7 @@ impl fmt::Display for Epoch {
 }
 
 /// The secret that lets a client take an earlier connection over: 128 random bits, shown as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey(pub u128);
 
 impl SessionKey {

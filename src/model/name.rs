@@ -181,9 +181,9 @@ impl RoomName {
         Self::parse(&format!("{}.dead", self.shown())).ok()
     }
 
-    /// Whether this is the name of some queue room's dead-letter room.
-    pub fn is_dead_letter(&self) -> bool {
-        self.key().strip_suffix(".dead").is_some_and(|queue| !queue.is_empty())
+    /// The room whose undeliverable messages would go here, were it a queue room.
+    pub fn dead_letter_of(&self) -> Option<Self> {
+        self.shown().strip_suffix(".dead").and_then(|queue| Self::parse(queue).ok())
     }
 
     /// Whether a queue room may have this name, so that its dead-letter room has one too.

@@ -11,26 +11,8 @@ pub mod text;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+pub use crate::model::Wire;
 use crate::model::{Ask, Event, Item, Outcome, Place};
-
-/// Which protocol a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wire {
-    /// One JSON object a line.
-    Json,
-    /// Text for people.
-    Text,
-}
-
-impl Wire {
-    /// The protocol's name in logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Text => "text",
-        }
-    }
-}
 
 /// What a codec needs to know of the server.
 #[derive(Clone, Debug)]
@@ -170,6 +152,22 @@ impl Output {
     pub fn slices(&mut self) -> &mut Vec<Bytes> {
         self.close();
         &mut self.slices
+    }
+
+    /// How many stretches of memory it is in.
+    pub const fn len(&self) -> usize {
+        self.slices.len()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.slices.is_empty() && self.scratch.is_empty()
+    }
+
+    /// Forgets everything but the memory.
+    pub fn clear(&mut self) {
+        self.slices.clear();
+        self.scratch.clear();
     }
 
     fn close(&mut self) {

@@ -27,6 +27,8 @@ pub struct Room {
     pub owner: Option<Identity>,
     /// Who may join while it is private, beside the owner.
     pub invited: HashSet<Identity>,
+    /// Whether a queue room's undeliverable messages go here.
+    pub is_dead_letter: bool,
     /// Whether somebody asked for it by `create`, so that it stays when it is empty.
     pub created: bool,
     /// Its messages.
@@ -46,6 +48,7 @@ impl Room {
             topic: None,
             owner: None,
             invited: HashSet::new(),
+            is_dead_letter: false,
             created: false,
             log,
             keys: Keys::default(),

@@ -118,18 +118,18 @@ impl Queue {
     }
 
     /// Gives the oldest waiting message to the next worker that has credit, rather not to the one that just had it.
-    pub fn give(&mut self, room_wait: Duration, now: Instant, can_take: impl Fn(ConnId) -> bool) -> Option<Given> {
+    pub fn give(&mut self, room_wait: Duration, now: Instant, mut can_take: impl FnMut(ConnId) -> bool) -> Option<Given> {
         let mut entry = self.waiting.first_entry()?;
         let last = entry.get().last;
-        let free = |conn: &ConnId| {
+        let mut free = |conn: &ConnId| {
             let worker = &self.workers[conn];
             worker.held.len() < worker.prefetch as usize && can_take(*conn)
         };
-        let turn = self
-            .turns
-            .iter()
-            .position(|conn| Some(*conn) != last && free(conn))
-            .or_else(|| self.turns.iter().position(free))?;
+        let other = self.turns.iter().position(|conn| Some(*conn) != last && free(conn));
+        let turn = match other {
+            Some(turn) => turn,
+            None => self.turns.iter().position(free)?,
+        };
         let seq = *entry.key();
         let task = entry.get_mut();
         // Invariant: `turn` is a position found just now.

@@ -13,6 +13,7 @@ impl Router {
         if conn.events.is_empty() && conn.claim == 0 {
             self.answered.push(id);
         }
+        conn.pending += event.cost();
         conn.events.push(event);
     }
 
@@ -35,6 +36,7 @@ impl Router {
                 let Some(conn) = self.conns.get_mut(&id) else { continue };
                 let events = std::mem::take(&mut conn.events);
                 let claim = std::mem::take(&mut conn.claim);
+                conn.pending = 0;
                 let fits = events.is_empty() || conn.outbox.answer(events).is_ok() || conn.outbox.is_deaf();
                 conn.outbox.settle(claim);
                 if !fits {

@@ -21,8 +21,6 @@ pub(super) struct Conn {
     /// The way to it.
     pub outbox: Outbox,
     /// Who it is, as its messages say.
-    pub sender: Arc<Sender>,
-    /// The same, encoded.
     pub part: SenderPart,
     /// What resumes it, once it was welcomed.
     pub key: Option<SessionKey>,
@@ -34,16 +32,22 @@ pub(super) struct Conn {
     pub is_locked: bool,
     /// The halls it is in.
     pub halls: IndexSet<HallId>,
+    /// How many of them hold direct messages, which are no rooms it chose.
+    pub directs: usize,
     /// The patterns it observes.
     pub watches: Vec<WatchId>,
     /// Where it is behind.
     pub lagging: IndexMap<HallId, CatchUp>,
     /// Answers not yet in the outbox.
     pub events: Vec<Event>,
+    /// Bytes of them.
+    pub pending: usize,
     /// What its parcels claimed of the answer budget and that is to be given back with the answers.
     pub claim: usize,
     /// Its own requests that have no answer yet.
     pub open_requests: usize,
+    /// Whether there was work that its outbox had no room for.
+    pub is_starved: bool,
     /// Whether it keeps receiving when its input has ended.
     pub stays: bool,
     /// How it ends, once everything it asked for is answered.
@@ -65,7 +69,7 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     /// Whether a replay is not through yet.
-    pub fn is_replay(&self) -> bool {
+    pub(super) fn is_replay(&self) -> bool {
         self.next <= self.replay_until
     }
 }
@@ -81,24 +85,28 @@ pub(super) struct Ending {
 }
 
 impl Conn {
+    /// Who it is, as everyone sees it.
+    pub(super) const fn sender(&self) -> &Arc<Sender> {
+        self.part.sender()
+    }
+
     /// The nick it has.
-    pub fn nick(&self) -> &Arc<Nick> {
-        &self.sender.nick
+    pub(super) fn nick(&self) -> &Arc<Nick> {
+        &self.sender().nick
     }
 
     /// Who it is.
-    pub fn identity(&self) -> &Identity {
-        &self.sender.identity
+    pub(super) fn identity(&self) -> &Identity {
+        &self.sender().identity
     }
 
     /// Makes it somebody else, or the same one under another name.
-    pub fn rename(&mut self, sender: Sender) {
-        self.part = SenderPart::new(&sender);
-        self.sender = Arc::new(sender);
+    pub(super) fn rename(&mut self, sender: Sender) {
+        self.part = SenderPart::new(Arc::new(sender));
     }
 
     /// Whether it can be given work or questions: it reads what it gets and will answer.
-    pub fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.lagging.is_empty() && !self.is_mute && self.ending.is_none() && !self.outbox.is_deaf()
     }
 }
@@ -110,18 +118,20 @@ impl Router {
         let sender = Sender { conn: id, identity: Identity::Guest(guest), nick, account: None };
         let conn = Conn {
             outbox,
-            part: SenderPart::new(&sender),
-            sender: Arc::new(sender),
+            part: SenderPart::new(Arc::new(sender)),
             key: None,
             echo: true,
             presence: false,
             is_locked: false,
             halls: IndexSet::new(),
+            directs: 0,
             watches: Vec::new(),
             lagging: IndexMap::new(),
             events: Vec::new(),
+            pending: 0,
             claim: 0,
             open_requests: 0,
+            is_starved: false,
             stays: false,
             ending: None,
             is_mute: false,
@@ -146,8 +156,7 @@ impl Router {
         let Some(conn) = self.conns.get_mut(&id) else { return Outcome::Done };
         conn.is_mute = true;
         if conn.stays && !asked && !conn.outbox.is_deaf() {
-            let work: Vec<HallId> = conn.halls.iter().copied().collect();
-            for hall in work {
+            for hall in conn.halls.clone() {
                 self.retire_worker(id, hall);
             }
             return Outcome::Stays;
@@ -192,15 +201,16 @@ impl Router {
         // Nobody is seen to leave before the last word.
         self.flush_all();
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let halls = std::mem::take(&mut conn.halls);
-        let watches = std::mem::take(&mut conn.watches);
-        let resumable = !by_client && !matches!(reason, ByeReason::Banned | ByeReason::Replaced);
+        let (halls, watches) = (conn.halls.clone(), conn.watches.clone());
         if let Some(key) = conn.key {
-            self.park(id, key, resumable, &halls, &watches);
+            let is_resumable = !by_client && !matches!(reason, ByeReason::Banned | ByeReason::Replaced);
+            self.park(id, key, is_resumable);
         }
+        // One that is resumed goes on elsewhere: nobody sees it leave.
+        let is_announced = reason != ByeReason::Replaced;
         let words = words.unwrap_or_else(|| reason.as_str().into());
         for hall in halls {
-            self.remove_member(id, hall, Some(words.clone().into()));
+            self.remove_member(id, hall, is_announced.then(|| words.clone().into_string().into()));
         }
         self.unwatch_all(id, &watches);
         self.drop_requests_of(id);

@@ -35,8 +35,7 @@ impl Router {
             };
         }
         if let Some(done) = done {
-            // A reader that no longer waits belongs to a connection that is ending.
-            let _ = done.send(outcome);
+            self.resolved.push((done, outcome));
         }
     }
 

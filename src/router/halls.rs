@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::Router;
 use super::watches::WatchId;
 use crate::model::{
-    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Nick, Part, Place, RoomName, Seq, Settings,
+    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Place, RoomName, Seq, Settings,
 };
 use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
@@ -84,7 +84,7 @@ pub(super) struct Member {
 
 impl Hall {
     /// Where it is, as one of those in it says.
-    pub fn place_for(&self, reader: &Identity) -> Place {
+    pub(super) fn place_for(&self, reader: &Identity) -> Place {
         match &self.name {
             HallName::Room(room, _) => Place::Room(Arc::clone(room)),
             HallName::Direct([a, b]) => {
@@ -95,7 +95,7 @@ impl Hall {
     }
 
     /// The room's name, where it is a room.
-    pub const fn room_name(&self) -> Option<&Arc<RoomName>> {
+    pub(super) const fn room_name(&self) -> Option<&Arc<RoomName>> {
         match &self.name {
             HallName::Room(room, _) => Some(room),
             HallName::Direct(_) => None,
@@ -115,43 +115,48 @@ pub(super) struct Halls {
 }
 
 impl Halls {
-    pub fn get(&self, id: HallId) -> Option<&Hall> {
+    pub(super) fn get(&self, id: HallId) -> Option<&Hall> {
         self.slots.get(id)
     }
 
-    pub fn get_mut(&mut self, id: HallId) -> Option<&mut Hall> {
+    pub(super) fn get_mut(&mut self, id: HallId) -> Option<&mut Hall> {
         self.slots.get_mut(id)
     }
 
     /// The hall of a room.
-    pub fn find(&self, room: &RoomName) -> Option<HallId> {
+    pub(super) fn find(&self, room: &RoomName) -> Option<HallId> {
         self.rooms.get(room.key()).copied()
     }
 
     /// The hall of a pair.
-    pub fn find_direct(&self, a: &Identity, b: &Identity) -> Option<HallId> {
+    pub(super) fn find_direct(&self, a: &Identity, b: &Identity) -> Option<HallId> {
         self.directs.get(&pair(a, b)).copied()
     }
 
     /// The halls of rooms behind a name, by name.
-    pub fn rooms_after(&self, after: Option<&RoomName>) -> impl Iterator<Item = (&str, HallId)> {
+    pub(super) fn rooms_after(&self, after: Option<&RoomName>) -> impl Iterator<Item = (&str, HallId)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, |room| Excluded(room.key()));
         self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id))
     }
 
+    /// How many pairs exchange direct messages.
+    pub(super) fn count_direct(&self) -> usize {
+        self.directs.len()
+    }
+
     /// How many rooms there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.rooms.len()
     }
 
     /// Every hall.
-    pub fn iter(&self) -> impl Iterator<Item = (HallId, &Hall)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (HallId, &Hall)> {
         self.slots.iter()
     }
 
     /// Takes a hall away.
-    pub fn remove(&mut self, id: HallId) -> Option<Hall> {
+    pub(super) fn remove(&mut self, id: HallId) -> Option<Hall> {
         let hall = self.slots.remove(id)?;
         match &hall.name {
             HallName::Room(room, _) => {
@@ -169,7 +174,7 @@ impl Halls {
     }
 
     /// Notes when a hall is to be looked at again.
-    pub fn wake_at(&mut self, id: HallId, at: Option<Instant>) {
+    pub(super) fn wake_at(&mut self, id: HallId, at: Option<Instant>) {
         let Some(hall) = self.slots.get_mut(id) else { return };
         if hall.deadline == at {
             return;
@@ -181,7 +186,7 @@ impl Halls {
     }
 
     /// When a hall is next to be looked at.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
@@ -235,17 +240,31 @@ impl Router {
         if self.halls.count() >= self.config.limits.max_rooms {
             return Err(ErrorEvent::new(Code::TooManyRooms, "the server has as many rooms as it may; try later"));
         }
-        let settings = self.config.settings(room);
-        if settings.kind == crate::model::Kind::Queue && !room.fits_queue() {
+        let mut settings = self.config.settings(room);
+        let is_dead_letter = self.is_dead_letter(room);
+        if is_dead_letter {
+            settings.kind = Kind::Fanout;
+        }
+        if settings.kind == Kind::Queue && !room.fits_queue() {
             return Err(ErrorEvent::new(Code::BadName, "a queue room's name has at most 59 bytes"));
         }
         let head = MessageHead::new(&Place::Room(Arc::clone(room)));
         let watches = self.watches.covering(room);
         let id = self.halls.insert(HallName::Room(Arc::clone(room), head), settings, watches);
-        if let (Some(hall), Identity::Account(_)) = (self.halls.get_mut(id), by) {
-            hall.room.owner = Some(by.clone());
+        if let Some(hall) = self.halls.get_mut(id) {
+            hall.room.is_dead_letter = is_dead_letter;
+            hall.room.owner = matches!(by, Identity::Account(_)).then(|| by.clone());
         }
         Ok(id)
+    }
+
+    /// Whether a room is where a queue room's undeliverable messages go.
+    fn is_dead_letter(&self, room: &RoomName) -> bool {
+        let Some(queue) = room.dead_letter_of() else { return false };
+        match self.halls.find(&queue).and_then(|hall| self.halls.get(hall)) {
+            Some(hall) => hall.room.queue.is_some(),
+            None => self.config.settings(&queue).kind == Kind::Queue,
+        }
     }
 
     /// The hall of a pair, brought into being where there is none.
@@ -283,7 +302,12 @@ impl Router {
         };
         let window = self.config.history.dedup_window;
         hall.room.keys.expire(window, self.now.instant);
-        if hall.room.is_forgettable() {
+        let is_over = match &hall.name {
+            HallName::Room(..) => hall.room.is_forgettable(),
+            // Guests that can come back find their messages; nobody else could ever read them.
+            HallName::Direct(parties) => !parties.iter().any(|party| self.parked.holds(&party.identity)),
+        };
+        if is_over {
             self.halls.remove(id);
         } else {
             self.set_alarm(id);

@@ -4,13 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use indexmap::IndexSet;
-
 use super::Router;
 use super::halls::{HallId, HallName, random_u64};
 use super::publish::gone;
 use super::rights::{self, Act};
-use super::watches::WatchId;
 use crate::model::{
     ByeReason, Code, ConnId, ErrorEvent, Event, Hello, Identity, Nick, OkEvent, Part, Pattern, RoomName, Sender, Seq,
     SessionKey, Tag, Welcome,
@@ -37,12 +34,12 @@ pub(super) struct Parked {
 
 impl Parked {
     /// When the next session is forgotten.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Forgets the sessions whose time is up.
-    pub fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self, now: Instant) {
         while let Some((at, key)) = self.deadlines.first().copied() {
             if at > now {
                 return;
@@ -55,12 +52,12 @@ impl Parked {
     }
 
     /// The halls of direct messages that forgotten sessions no longer hold.
-    pub fn released(&mut self) -> Vec<HallId> {
+    pub(super) fn released(&mut self) -> Vec<HallId> {
         std::mem::take(&mut self.released)
     }
 
     /// Whether someone can still come back as a guest.
-    pub fn holds(&self, identity: &Identity) -> bool {
+    pub(super) fn holds(&self, identity: &Identity) -> bool {
         self.ended.values().any(|(_, session)| session.identity == *identity)
     }
 
@@ -105,7 +102,7 @@ impl Router {
         let Some(conn) = self.conns.get(&id) else { return Err(gone()) };
         let welcome = Welcome {
             nick: Arc::clone(conn.nick()),
-            account: conn.sender.account.clone(),
+            account: conn.sender().account.clone(),
             session: key,
             resumed,
             unread: self.unread(id),
@@ -238,7 +235,7 @@ impl Router {
             conn: id,
             identity: conn.identity().clone(),
             nick: Arc::clone(nick),
-            account: conn.sender.account.clone(),
+            account: conn.sender().account.clone(),
         };
         conn.rename(sender);
         self.ok(id, tag, OkEvent { op: "nick", nick: Some(Arc::clone(nick)), ..OkEvent::default() });
@@ -257,6 +254,3 @@ impl Router {
 fn nick_in_use(nick: &Nick) -> ErrorEvent {
     ErrorEvent::new(Code::NickInUse, format!("{nick} is taken: choose another nick"))
 }
-
-/// What a connection is in, as it is taken out of everything.
-pub(super) type Places = (IndexSet<HallId>, Vec<WatchId>);

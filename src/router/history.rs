@@ -7,9 +7,9 @@ use super::halls::{Hall, HallId};
 use super::publish::gone;
 use super::rights::{Act, no_such_room};
 use crate::model::{
-    Chunk, Code, ConnId, Draft, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Part, Place, RoomName, Seq, Tag,
+    Chunk, Code, ConnId, Draft, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq, Tag,
 };
-use crate::protocol::json;
+use crate::protocol::json::{MessageHead, SenderPart};
 
 /// What of a line is left for the envelope of a listing: an id of 64 bytes, escaped, a name and the numbers.
 pub(super) const ENVELOPE_BYTES: usize = 768;
@@ -166,11 +166,12 @@ fn without_body(chunk: &Arc<Chunk>, blanked: usize) -> Arc<Chunk> {
     let mut draft = Draft::new(chunk.first(), Vec::with_capacity(chunk.bytes().len()));
     for at in 0..chunk.lines().len() {
         let message = chunk.message(at);
-        let sender = draft.sender(message.sender);
         if at == blanked {
-            json::redacted(&mut draft, &message);
+            let part = SenderPart::new(Arc::clone(message.sender));
+            MessageHead::new(message.place).redacted(&mut draft, &part, message.ts);
             continue;
         }
+        let sender = draft.sender(message.sender);
         let old = chunk.lines()[at];
         let moved = draft.bytes.len() as u32;
         let start = chunk.span(&(at..at + 1)).start as u32;
@@ -179,9 +180,4 @@ fn without_body(chunk: &Arc<Chunk>, blanked: usize) -> Arc<Chunk> {
         draft.ended(line);
     }
     draft.seal(chunk.place().clone()).0
-}
-
-/// Whether somebody in that part is listed.
-pub(super) fn is_listed(part: Part) -> bool {
-    part != Part::Observer
 }

@@ -101,7 +101,8 @@ impl Router {
     /// Puts a connection into a hall, or changes as what it is there.
     pub(super) fn add_member(&mut self, id: ConnId, hall_id: HallId, part: Part, is_live: bool) {
         let (Some(conn), Some(hall)) = (self.conns.get_mut(&id), self.halls.get_mut(hall_id)) else { return };
-        conn.halls.insert(hall_id);
+        let is_new = conn.halls.insert(hall_id);
+        conn.directs += usize::from(is_new && hall.room_name().is_none());
         let is_behind = conn.lagging.contains_key(&hall_id);
         let is_live = is_live && !is_behind;
         let was_listed = hall.members.get(&id).is_some_and(|member| member.part != Part::Observer);
@@ -117,21 +118,22 @@ impl Router {
         }
     }
 
-    /// Takes a connection out of a hall, and tells the others.
+    /// Takes a connection out of a hall, and tells the others why, where they are to be told.
     pub(super) fn remove_member(&mut self, id: ConnId, hall_id: HallId, words: Option<Cow<'static, str>>) {
         self.flush(hall_id);
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let Some(member) = hall.members.get(&id) else { return };
         let is_listed = member.part != Part::Observer;
         hall.listed -= usize::from(is_listed);
-        if is_listed {
-            self.announce_left(id, hall_id, words);
+        if is_listed && words.is_some() {
+            self.announce_left(id, hall_id, words.filter(|words| !words.is_empty()));
         }
-        if let Some(hall) = self.halls.get_mut(hall_id) {
-            hall.members.swap_remove(&id);
-        }
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        hall.members.swap_remove(&id);
+        let is_direct = hall.room_name().is_none();
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.halls.swap_remove(&hall_id);
+            conn.directs -= usize::from(is_direct);
         }
         self.retire_worker(id, hall_id);
         self.drop_unreached_lag(id);
@@ -177,7 +179,7 @@ impl Router {
                 };
                 let is_in = |hall: &HallId| self.conns.get(&id).is_some_and(|conn| conn.halls.contains(hall));
                 let Some(hall) = hall.filter(is_in) else { return Err(not_joined(place)) };
-                self.remove_member(id, hall, None);
+                self.remove_member(id, hall, Some(Cow::Borrowed("")));
                 OkEvent { op: "leave", place: Some(place.clone()), ..OkEvent::default() }
             }
         };

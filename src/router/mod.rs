@@ -31,8 +31,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use crate::config::Config;
-use crate::model::ConnId;
+use crate::model::{ConnId, Outcome};
 use crate::outbox::Total;
 use crate::sessions::Sessions;
 
@@ -63,6 +65,8 @@ pub struct Router {
     answered: Vec<ConnId>,
     /// Halls with messages that are not delivered yet, or that may have become superfluous.
     dirty: Vec<HallId>,
+    /// Readers that wait for what came of a command, told once its answers are in their outbox.
+    resolved: Vec<(oneshot::Sender<Outcome>, Outcome)>,
     /// A buffer to encode messages in.
     spare: Vec<u8>,
 }
@@ -92,6 +96,7 @@ impl Router {
             guests: 0,
             answered: Vec::new(),
             dirty: Vec::new(),
+            resolved: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -126,6 +131,10 @@ impl Router {
             self.forget_if_empty(hall);
         }
         self.flush_answers();
+        for (done, outcome) in self.resolved.drain(..) {
+            // A reader that no longer waits belongs to a connection that is ending.
+            let _ = done.send(outcome);
+        }
     }
 
     /// When [`Router::expire`] next has something to do.
@@ -141,5 +150,8 @@ impl Router {
         self.expire_requests();
         self.expire_halls();
         self.parked.expire(self.now.instant);
+        for hall in self.parked.released() {
+            self.touch(hall);
+        }
     }
 }

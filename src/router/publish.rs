@@ -17,7 +17,7 @@ use crate::model::{
     Chunk, Code, ConnId, Draft, ErrorEvent, Event, HistoryKind, Item, Kind, Outcome, Place, Send, Seq, Tag,
 };
 use crate::outbox::{ITEM_COST, Outbox};
-use crate::protocol::json::{self, MessageHead};
+use crate::protocol::json::MessageHead;
 use crate::room::Key;
 
 /// Bytes at which a draft is sealed before its round ends: large enough that a system call is cheap for each message,
@@ -134,7 +134,7 @@ impl Router {
             (at, Draft::new(seq, std::mem::take(&mut self.spare)))
         });
         let headers = send.headers.map(|span| span.of(bytes));
-        encode(draft, &hall.name, place, (seq, ts), conn, headers, send.body.of(bytes));
+        encode(draft, &hall.name, place, conn, ts, headers, send.body.of(bytes));
         let is_full = draft.bytes.len() >= CHUNK_BYTES || hall.room.queue.is_some();
         if !hall.is_dirty {
             hall.is_dirty = true;
@@ -293,15 +293,15 @@ fn encode(
     draft: &mut Draft,
     name: &HallName,
     place: &Place,
-    (seq, ts): (Seq, u64),
     conn: &Conn,
+    ts: u64,
     headers: Option<&[u8]>,
     body: &[u8],
 ) {
     match name {
-        HallName::Room(_, head) => json::message(draft, head, seq, (&conn.sender, &conn.part), ts, headers, body),
+        HallName::Room(_, head) => head.message(draft, &conn.part, ts, headers, body),
         HallName::Direct(_) => {
-            json::message(draft, &MessageHead::new(place), seq, (&conn.sender, &conn.part), ts, headers, body);
+            MessageHead::new(place).message(draft, &conn.part, ts, headers, body);
         }
     }
 }
@@ -313,14 +313,14 @@ pub(super) fn gone() -> ErrorEvent {
 
 impl Member {
     /// A new place in a hall.
-    pub fn new(outbox: Outbox, part: crate::model::Part, is_live: bool, echo: bool) -> Self {
+    pub(super) fn new(outbox: Outbox, part: crate::model::Part, is_live: bool, echo: bool) -> Self {
         Self { outbox, part, is_live, echo, missed_presence: false }
     }
 }
 
 impl Hall {
     /// Whether a connection is in here.
-    pub fn has(&self, conn: ConnId) -> bool {
+    pub(super) fn has(&self, conn: ConnId) -> bool {
         self.members.contains_key(&conn)
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// When the next question runs out of time.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 

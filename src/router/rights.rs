@@ -49,7 +49,7 @@ pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>)
     match act {
         _ if !is_let_in && act == Act::Read => Err(no_such_room(name)),
         _ if !is_let_in => forbid(format!("{name} is private: ask a member to invite you")),
-        Act::Send if name.is_dead_letter() => {
+        Act::Send if room.is_dead_letter => {
             forbid(format!("{name} holds what could not be delivered: only the server sends there"))
         }
         Act::Join | Act::Read | Act::Send => Ok(()),

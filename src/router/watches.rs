@@ -15,7 +15,7 @@ use super::conns::{CatchUp, Conn};
 use super::halls::{Hall, HallId};
 use super::publish::feed;
 use super::rights::{self, Act, Standing};
-use crate::model::{Chunk, ConnId, Kind, Pattern, RoomName, Seq};
+use crate::model::{Chunk, ConnId, Kind, Pattern, RoomName};
 use crate::outbox::Outbox;
 
 new_key_type! {
@@ -50,17 +50,17 @@ pub(super) struct Watches {
 
 impl Watches {
     /// The patterns that cover a room.
-    pub fn covering(&self, room: &RoomName) -> SmallVec<[WatchId; 2]> {
+    pub(super) fn covering(&self, room: &RoomName) -> SmallVec<[WatchId; 2]> {
         self.slots.iter().filter(|(_, watch)| watch.pattern.matches(room)).map(|(id, _)| id).collect()
     }
 
     /// The pattern of a watch.
-    pub fn pattern(&self, id: WatchId) -> Option<&Arc<Pattern>> {
+    pub(super) fn pattern(&self, id: WatchId) -> Option<&Arc<Pattern>> {
         self.slots.get(id).map(|watch| &watch.pattern)
     }
 
     /// The watch of a pattern that a connection observes.
-    pub fn find(&self, pattern: &Pattern, conn: ConnId) -> Option<WatchId> {
+    pub(super) fn find(&self, pattern: &Pattern, conn: ConnId) -> Option<WatchId> {
         let id = *self.by_pattern.get(pattern.key())?;
         self.slots.get(id)?.observers.contains_key(&conn).then_some(id)
     }
@@ -227,16 +227,11 @@ impl Router {
             observer.is_some_and(|observer| !observer.is_paused)
         })
     }
-
-    /// A hall's newest number, for one who starts to follow it.
-    pub(super) fn newest(&self, id: HallId) -> Seq {
-        self.halls.get(id).map_or(Seq(0), |hall| hall.room.log.newest())
-    }
 }
 
 impl Conn {
-    /// Memberships and patterns together.
-    pub fn places(&self) -> usize {
-        self.halls.len() + self.watches.len()
+    /// Memberships and patterns together, without direct messages.
+    pub(super) fn places(&self) -> usize {
+        self.halls.len() - self.directs + self.watches.len()
     }
 }

@@ -62,9 +62,11 @@ impl Router {
             let Task { chunk, line, attempts, .. } = task;
             self.tell(worker, Event::Work { chunk, line, attempt: attempts });
         }
-        for conn in starved.iter().filter_map(|conn| self.conns.get_mut(conn)) {
-            conn.is_starved = true;
-            conn.outbox.await_drained();
+        for id in starved {
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.is_starved = true;
+                conn.outbox.await_drained();
+            }
         }
         self.set_alarm(hall_id);
     }

@@ -32,6 +32,9 @@ const REQ_BYTES_MAX: usize = 64;
 /// What a topic may take, so that a listing of rooms has room for many.
 pub(super) const TOPIC_BYTES_MAX: usize = 1_024;
 
+/// Bytes of the words that somebody leaves with: a sentence.
+const REASON_BYTES_MAX: usize = 256;
+
 /// How long an asker waits that did not say.
 const REQUEST_TIMEOUT_MS: u64 = 5_000;
 
@@ -103,7 +106,10 @@ impl Reading<'_> {
             }
             Op::Ping => Command::Ping,
             Op::Pong => return Ok(None),
-            Op::Quit => Command::Quit(true),
+            Op::Quit => {
+                let reason = frame.text_of(Key::Reason, 0..=REASON_BYTES_MAX)?;
+                Command::Quit { asked: true, reason: reason.map(Into::into) }
+            }
             Op::Search
             | Op::Register
             | Op::Login

@@ -1,0 +1,99 @@
+//! One connection: finds out what it speaks, then runs its reader and its writer.
+//!
+//! Works on any stream of bytes. The reader turns bytes into commands for the router, the writer turns what the router puts
+//! into the outbox into bytes; neither knows the other but through the outbox.
+
+mod arena;
+mod bucket;
+mod reader;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Protocol};
+use crate::model::ConnId;
+use crate::outbox::{Total, outbox};
+use crate::protocol::sniff::{Sniffed, sniff};
+use crate::protocol::{Terms, Wire, codec};
+use crate::router::RouterHandle;
+
+use reader::Reader;
+use writer::Writer;
+
+/// What connections need of the server.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The way to the router.
+    pub router: RouterHandle,
+    /// Bytes that wait for all connections.
+    pub total: Arc<Total>,
+    /// Where tasks are counted, so that a shutdown can wait for them.
+    pub tasks: TaskTracker,
+    /// Cancelled when the server goes down.
+    pub shutdown: CancellationToken,
+}
+
+/// White space after which a client that shows nothing else is taken for a person.
+const BLANK_BYTES_MAX: usize = 256;
+
+/// Serves one peer until its reader has ended; the writer says goodbye in a task of its own.
+pub async fn serve<R, W>(
+    mut input: R,
+    output: W,
+    conn: ConnId,
+    protocol: Protocol,
+    config: Arc<Config>,
+    services: Services,
+) where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let mut held = BytesMut::new();
+    let wire = match protocol {
+        Protocol::Json => Wire::Json,
+        Protocol::Text => Wire::Text,
+        Protocol::Auto => {
+            let sniffed = recognise(&mut input, &mut held, config.server.sniff_timeout);
+            let sniffed = services.shutdown.run_until_cancelled(sniffed).await;
+            let Some(Ok(wire)) = sniffed else { return };
+            wire
+        }
+    };
+    tracing::debug!(%conn, protocol = wire.as_str(), "recognised");
+    let terms = Terms { max_line: config.limits.max_line, max_errors: config.limits.max_errors };
+    let (decoder, encoder) = codec(wire, &terms);
+    let (outbox, source, drain) = outbox(config.limits.outbox_bytes, &services.total);
+    if services.router.connect(conn, outbox).await.is_err() {
+        return;
+    }
+    let writer = Writer::new(output, conn, drain, encoder, services.router.clone(), terms, config.limits.write_timeout);
+    services.tasks.spawn(writer.run());
+    let reader = Reader::new(input, conn, source, (wire, decoder), services.router, &config);
+    reader.run(held).await;
+}
+
+/// Reads until the first bytes show a protocol, or the silence does.
+async fn recognise<R: AsyncRead + Unpin>(
+    input: &mut R,
+    held: &mut BytesMut,
+    patience: Duration,
+) -> io::Result<Wire> {
+    let recognised = tokio::time::timeout(patience, async {
+        loop {
+            let read = input.read_buf(held).await?;
+            match sniff(held) {
+                Sniffed::Wire(wire) => return Ok(wire),
+                Sniffed::Nothing if read == 0 || held.len() > BLANK_BYTES_MAX => return Ok(Wire::Text),
+                Sniffed::Nothing => {}
+            }
+        }
+    });
+    recognised.await.unwrap_or(Ok(Wire::Text))
+}

@@ -1,0 +1,175 @@
+//! The writer actor of one connection: takes everything that waits in its outbox and writes it with as few system calls as
+//! it can.
+//!
+//! It holds no buffer while nothing waits. A peer that takes nothing for `write_timeout` is closed; one that is gone is
+//! written to no more, but what waits for it is still taken, so that its reader can finish what was asked.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::model::{ByeReason, ConnId, Event, Item, Tag};
+use crate::outbox::{Drain, Written};
+use crate::protocol::{Encoder, Output, Terms, codec};
+use crate::router::RouterHandle;
+
+/// Stretches of memory in one system call; the kernel takes 1,024, more than a few dozen bring nothing.
+const SLICES: usize = 64;
+
+/// Stretches after which what was gathered is written before more is.
+const GATHERED_MAX: usize = 256;
+
+thread_local! {
+    static SPARE: Cell<Option<Box<Work>>> = const { Cell::new(None) };
+}
+
+/// What is being written, with buffers that pass from one writer of a thread to the next.
+#[derive(Debug, Default)]
+struct Work {
+    output: Output,
+    done: Written,
+    has_bye: bool,
+}
+
+/// One connection's writer.
+pub(super) struct Writer<W> {
+    output: W,
+    conn: ConnId,
+    drain: Drain,
+    encoder: Box<dyn Encoder>,
+    router: RouterHandle,
+    terms: Terms,
+    write_timeout: Duration,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    pub(super) fn new(
+        output: W,
+        conn: ConnId,
+        drain: Drain,
+        encoder: Box<dyn Encoder>,
+        router: RouterHandle,
+        terms: Terms,
+        write_timeout: Duration,
+    ) -> Self {
+        Self { output, conn, drain, encoder, router, terms, write_timeout }
+    }
+
+    /// Writes until goodbye is said.
+    pub(super) async fn run(mut self) {
+        while let Some(first) = self.drain.next().await {
+            let mut work = SPARE.take().unwrap_or_default();
+            self.gather(first, &mut work);
+            let written = self.write(work.output.slices()).await;
+            let (done, has_bye) = (std::mem::take(&mut work.done), std::mem::take(&mut work.has_bye));
+            work.output.clear();
+            SPARE.set(Some(work));
+            self.drain.written(done);
+            if let Err(error) = written {
+                return self.give_up(&error).await;
+            }
+            if has_bye {
+                return self.end().await;
+            }
+            if self.drain.is_awaited() && self.router.drained(self.conn).await.is_err() {
+                break;
+            }
+        }
+        // The router has gone without a word, which only a fault of its own explains.
+        let mut output = Output::default();
+        let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
+        self.encoder.encode(Item::Events(vec![bye]), &mut output);
+        if self.write(output.slices()).await.is_ok() {
+            self.end().await;
+        }
+    }
+
+    /// Encodes everything that waits.
+    fn gather(&mut self, first: Item, work: &mut Work) {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            work.done.add(&item);
+            match item {
+                Item::Switch(wire) => self.encoder = codec(wire, &self.terms).1,
+                item => {
+                    work.has_bye = matches!(&item, Item::Events(events) if matches!(events.last(), Some(Event::Bye { .. })));
+                    self.encoder.encode(item, &mut work.output);
+                }
+            }
+            let is_full = work.has_bye || work.output.len() >= GATHERED_MAX;
+            next = if is_full { None } else { self.drain.try_next() };
+        }
+    }
+
+    async fn write(&mut self, slices: &mut Vec<Bytes>) -> io::Result<()> {
+        let mut at = 0;
+        while at < slices.len() {
+            let output = &mut self.output;
+            let mut attempt = |context: &mut std::task::Context<'_>| {
+                let mut parts = [IoSlice::new(&[]); SLICES];
+                let waiting = &slices[at..];
+                for (part, bytes) in parts.iter_mut().zip(waiting) {
+                    *part = IoSlice::new(bytes);
+                }
+                Pin::new(&mut *output).poll_write_vectored(context, &parts[..waiting.len().min(SLICES)])
+            };
+            // Nearly every write is taken at once: only one that is not needs a timer.
+            let written = match poll_fn(|context| Poll::Ready(attempt(context))).await {
+                Poll::Ready(written) => written?,
+                Poll::Pending => tokio::time::timeout(self.write_timeout, poll_fn(attempt))
+                    .await
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            at = advance(slices, at, written);
+        }
+        Ok(())
+    }
+
+    /// Says that nothing follows; the reader then reads to the end.
+    async fn end(mut self) {
+        // A peer that is gone already has nothing left to be told.
+        let _ = tokio::time::timeout(self.write_timeout, self.output.shutdown()).await;
+    }
+
+    /// The peer cannot be written to any more.
+    async fn give_up(mut self, error: &io::Error) {
+        let is_slow = error.kind() == io::ErrorKind::TimedOut;
+        tracing::debug!(conn = %self.conn, %error, "cannot write");
+        self.drain.deaf();
+        let told = if is_slow {
+            self.router.close(self.conn, ByeReason::SlowConsumer).await
+        } else {
+            self.router.deaf(self.conn).await
+        };
+        if told.is_err() {
+            return;
+        }
+        while let Some(item) = self.drain.next().await {
+            let mut done = Written::default();
+            done.add(&item);
+            self.drain.written(done);
+        }
+    }
+}
+
+/// Drops what was written, and says which stretch is the next.
+fn advance(slices: &mut [Bytes], mut at: usize, mut written: usize) -> usize {
+    while at < slices.len() && written >= slices[at].len() {
+        written -= slices[at].len();
+        slices[at] = Bytes::new();
+        at += 1;
+    }
+    if written > 0 {
+        slices[at].advance(written);
+    }
+    at
+}

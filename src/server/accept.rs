@@ -1,0 +1,166 @@
+//! The acceptor actor of a listener: takes connections in, counts them, and turns away those that are too many.
+//!
+//! One too many is accepted and told, never left hanging. Where the process has no descriptors left it waits a little and goes
+//! on, since nothing else brings them back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::{Config, Protocol};
+use crate::connection::{self, Services};
+use crate::model::{ByeReason, Code, ConnId, ErrorEvent, Event, Item, Tag};
+use crate::protocol::json::JsonEncoder;
+use crate::protocol::{Encoder, Output};
+use crate::sessions::Sessions;
+
+/// First wait after an accept that failed for want of descriptors or memory; doubled each time.
+const BACKOFF_FIRST: Duration = Duration::from_millis(5);
+
+/// Longest such wait: descriptors come back when connections end, so it is worth looking again soon.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Connections turned away that may be waited for at once, to see that their peers have read why.
+const TURNED_AWAY_MAX: usize = 32;
+
+/// How long one that is turned away may take to read why.
+const TURN_AWAY: Duration = Duration::from_secs(1);
+
+/// What all acceptors share.
+#[derive(Clone, Debug)]
+pub(super) struct Acceptor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    open: AtomicUsize,
+    max_connections: usize,
+    last: AtomicU64,
+    turning_away: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
+    services: Services,
+    config: watch::Receiver<Arc<Config>>,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        max_connections: usize,
+        sessions: Arc<Sessions>,
+        services: Services,
+        config: watch::Receiver<Arc<Config>>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            open: AtomicUsize::new(0),
+            max_connections,
+            last: AtomicU64::new(0),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            sessions,
+            services,
+            config,
+        }))
+    }
+
+    /// Accepts until the server goes down.
+    pub(super) async fn run(self, listener: TcpListener, protocol: Protocol) {
+        let mut backoff = BACKOFF_FIRST;
+        loop {
+            tokio::select! {
+                () = self.0.services.shutdown.cancelled() => return,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, address)) => {
+                        backoff = BACKOFF_FIRST;
+                        self.admit(stream, address, protocol);
+                    }
+                    // The peer has gone again: that is its own affair.
+                    Err(error) if is_peers(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, ?backoff, "cannot accept");
+                        tokio::time::sleep(backoff).await;
+                        backoff = (backoff * 2).min(BACKOFF_MAX);
+                    }
+                },
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr, protocol: Protocol) {
+        let shared = &self.0;
+        let config = Arc::clone(&shared.config.borrow());
+        let most = shared.max_connections.min(config.limits.max_connections);
+        let ip = address.ip();
+        if shared.open.fetch_add(1, Ordering::Relaxed) >= most {
+            shared.open.fetch_sub(1, Ordering::Relaxed);
+            return self.turn_away(stream, address, "the server has as many connections as it may");
+        }
+        if !shared.sessions.admit(ip, config.limits.max_connections_per_address) {
+            shared.open.fetch_sub(1, Ordering::Relaxed);
+            return self.turn_away(stream, address, "your address has as many connections as it may");
+        }
+        let conn = ConnId(shared.last.fetch_add(1, Ordering::Relaxed) + 1);
+        tracing::debug!(%conn, %address, "connected");
+        let admitted = Admitted { acceptor: self.clone(), conn, address };
+        let services = shared.services.clone();
+        let (input, output) = stream.into_split();
+        shared.services.tasks.spawn(async move {
+            connection::serve(input, output, conn, protocol, config, services).await;
+            drop(admitted);
+        });
+    }
+
+    /// Tells a connection that it is one too many, and closes it.
+    fn turn_away(&self, mut stream: TcpStream, address: SocketAddr, words: &'static str) {
+        tracing::debug!(%address, words, "turned away");
+        // Beyond a few at once they are closed without a wait: a crowd must not cost what connections cost.
+        let Ok(permit) = Arc::clone(&self.0.turning_away).try_acquire_owned() else { return };
+        self.0.services.tasks.spawn(async move {
+            let told = tokio::time::timeout(TURN_AWAY, async {
+                stream.write_all(&farewell(words)).await?;
+                stream.shutdown().await?;
+                let mut ignored = [0; 1_024];
+                while stream.read(&mut ignored).await? > 0 {}
+                io::Result::Ok(())
+            });
+            // Whether the peer has read it is its own affair.
+            let _ = told.await;
+            drop(permit);
+        });
+    }
+}
+
+/// Counts a connection for as long as its reader runs.
+#[derive(Debug)]
+struct Admitted {
+    acceptor: Acceptor,
+    conn: ConnId,
+    address: SocketAddr,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let shared = &self.acceptor.0;
+        shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.sessions.dismiss(self.address.ip());
+        tracing::debug!(conn = %self.conn, address = %self.address, "disconnected");
+    }
+}
+
+/// The line that one connection too many gets.
+fn farewell(words: &'static str) -> Vec<u8> {
+    let error = Event::Error(Tag::None, Box::new(ErrorEvent::new(Code::TooManyConnections, words)));
+    let bye = Event::Bye { tag: Tag::None, reason: ByeReason::TooManyConnections, reconnect_ms: None };
+    let mut output = Output::default();
+    JsonEncoder.encode(Item::Events(vec![error, bye]), &mut output);
+    output.slices().concat()
+}
+
+fn is_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,56 @@
+//! Listening sockets: how they are opened, and how many connections the process can have.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
+use tokio::net::TcpListener;
+
+use crate::config::{Limits, Protocol};
+
+/// Connections that wait to be accepted: each that does not find a place costs its client a second.
+const BACKLOG: i32 = 4_096;
+
+/// Silence after which the kernel asks whether the peer is alive; with the two below a dead one is found within 60 s.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Descriptors that are not for connections: listeners, the runtime's own, logs, and some to answer those that are too many.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// Opens a listener; the sockets it accepts inherit its options.
+pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Prints where the server listens, for people and for scripts that asked for any free port.
+pub(super) fn announce(protocol: Protocol, address: SocketAddr) -> io::Result<()> {
+    tracing::info!(%address, protocol = protocol.as_str(), "listening");
+    let mut output = io::stdout().lock();
+    writeln!(output, "listening on {address} ({})", protocol.as_str())?;
+    output.flush()
+}
+
+/// How many connections there can be: as configured, or as many as the process may have descriptors for.
+pub(super) fn connections(limits: &Limits) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // What may be raised is: services are often started with a soft limit from another age.
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let allowed = current.map_or(usize::MAX, |most| most.saturating_sub(DESCRIPTORS_RESERVED).max(1) as usize);
+    if allowed < limits.max_connections {
+        tracing::warn!(allowed, configured = limits.max_connections, "the descriptor limit allows fewer connections");
+    }
+    allowed.min(limits.max_connections)
+}

@@ -1,0 +1,148 @@
+//! The server as a whole: what is started in which order, and what is stopped.
+//!
+//! Started: listeners, router, acceptors. Stopped, on a signal, on the caller's word or when the router fails: acceptors and
+//! streams not yet recognised, then the router, which says goodbye to everyone, then the connections, all within
+//! `shutdown_timeout`.
+
+mod accept;
+mod listen;
+mod signals;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{self, Config, Listen};
+use crate::connection::Services;
+use crate::outbox::Total;
+use crate::router::{self, Control, Router};
+use crate::sessions::Sessions;
+
+use accept::Acceptor;
+
+/// Configurations that wait for the router: it takes each within a round.
+const CONTROL_PLACES: usize = 4;
+
+/// A server with its listeners open, not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listeners: Vec<(Listen, TcpListener)>,
+    reloads: (mpsc::Sender<Config>, mpsc::Receiver<Config>),
+}
+
+/// Gives a running server another configuration.
+#[derive(Clone, Debug)]
+pub struct Reloader(mpsc::Sender<Config>);
+
+impl Reloader {
+    /// Has what can change without a restart taken from another configuration.
+    pub async fn reload(&self, config: Config) {
+        // A server that has ended takes no configuration any more.
+        let _ = self.0.send(config).await;
+    }
+}
+
+impl Server {
+    /// Opens the listeners.
+    pub fn bind(config: Config) -> io::Result<Self> {
+        let mut listeners = Vec::with_capacity(config.listen.len());
+        for listen in &config.listen {
+            let listener = listen::open(listen.addr)
+                .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", listen.addr)))?;
+            listeners.push((listen.clone(), listener));
+        }
+        Ok(Self { config, listeners, reloads: mpsc::channel(1) })
+    }
+
+    /// The addresses listened on, with the ports that were given.
+    pub fn addresses(&self) -> io::Result<Vec<(Listen, SocketAddr)>> {
+        self.listeners.iter().map(|(listen, listener)| Ok((listen.clone(), listener.local_addr()?))).collect()
+    }
+
+    /// The way to give the server another configuration while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.reloads.0.clone())
+    }
+
+    /// Serves until `shutdown` resolves, then stops.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { config, listeners, reloads: (_, mut reloads) } = self;
+        let timeout = config.server.shutdown_timeout;
+        let (places, max_connections) = (config.limits.router_mailbox, listen::connections(&config.limits));
+        let (configs, current) = watch::channel(Arc::new(config));
+        let (sessions, total) = (Arc::new(Sessions::default()), Arc::new(Total::default()));
+        let (handle, mailbox) = router::mailbox(places);
+        let (control, controls) = mpsc::channel(CONTROL_PLACES);
+        let stop_accepting = CancellationToken::new();
+        let stop_routing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
+        let mut routing = tasks.spawn(router::run(state, mailbox, controls, stop_routing.clone()));
+        let services =
+            Services { router: handle, total, tasks: tasks.clone(), shutdown: stop_accepting.clone() };
+        let acceptor = Acceptor::new(max_connections, sessions, services, current);
+        let mut accepting = Vec::new();
+        for (listen, listener) in listeners {
+            let acceptor = acceptor.clone();
+            accepting.push(tasks.spawn(acceptor.run(listener, listen.protocol)));
+        }
+        drop(acceptor);
+        tokio::pin!(shutdown);
+        let failed = loop {
+            tokio::select! {
+                () = &mut shutdown => break None,
+                ended = &mut routing => break Some(ended),
+                Some(new) = reloads.recv() => {
+                    let old = Arc::clone(&configs.borrow());
+                    let (new, waiting) = config::reload(&old, new);
+                    tracing::info!(?waiting, "configuration reloaded; what is waiting needs a restart");
+                    let new = Arc::new(new);
+                    configs.send_replace(Arc::clone(&new));
+                    // The router ends only with the server.
+                    let _ = control.send(Control::Reload(new)).await;
+                }
+            }
+        };
+        tracing::info!("shutting down");
+        let is_failed = failed.is_some();
+        let stopped = tokio::time::timeout(timeout, async {
+            stop_accepting.cancel();
+            for accepting in accepting {
+                // An acceptor that failed has stopped too.
+                let _ = accepting.await;
+            }
+            stop_routing.cancel();
+            tasks.close();
+            tasks.wait().await;
+        });
+        if stopped.await.is_err() {
+            tracing::warn!(?timeout, open = tasks.len(), "some connections did not end in time");
+        }
+        if is_failed { Err(io::Error::other("the router failed")) } else { Ok(()) }
+    }
+}
+
+/// Serves until SIGINT or SIGTERM; SIGHUP has the configuration read again by `reload`. Prints each address listened on.
+pub async fn serve(
+    config: Config,
+    reload: impl Fn() -> Result<Config, String> + Send + 'static,
+) -> io::Result<()> {
+    let server = Server::bind(config)?;
+    for (listen, address) in server.addresses()? {
+        listen::announce(listen.protocol, address)?;
+    }
+    let reloader = server.reloader();
+    let hangups = signals::hangups()?;
+    let shutdown = signals::shutdown()?;
+    tokio::select! {
+        ended = server.run(shutdown) => ended,
+        never = signals::reload(hangups, reloader, reload) => match never {},
+    }
+}
