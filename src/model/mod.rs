@@ -9,6 +9,7 @@ mod command;
 mod event;
 mod id;
 mod name;
+pub mod quantity;
 mod settings;
 
 pub use chunk::{Chunk, Draft, Line, Message, Rendition, Sender};
