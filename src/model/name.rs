@@ -284,6 +284,11 @@ impl Nick {
 pub struct Pattern(Name);
 
 impl Pattern {
+    /// The pattern of every room: `>`.
+    pub fn all() -> Self {
+        Self(Name { shown: ">".into(), folded: None })
+    }
+
     /// Reads a pattern off the wire; a name without wildcards is one too.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check_ends(text)?;
@@ -319,7 +324,6 @@ impl Pattern {
         let mut tokens = room.key().split('.');
         for token in self.key().split('.') {
             match (token, tokens.next()) {
-                (_, None) => return false,
                 (">", Some(_)) => return true,
                 ("*", Some(_)) => {}
                 (word, Some(other)) if word == other => {}

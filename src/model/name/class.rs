@@ -29,8 +29,7 @@ pub(super) fn class(c: char) -> Option<Class> {
         }
         G::NonspacingMark | G::SpacingMark => Some(Class::Mark),
         // The zero of Han numerals, a letter number by category: an exception of RFC 5892, section 2.6.
-        _ if c == '〇' => Some(Class::LetterOrDigit),
-        _ => None,
+        _ => (c == '〇').then_some(Class::LetterOrDigit),
     }
 }
 
