@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::problem::{Place, Problem, Problems};
-use super::schema::Key;
+use super::schema::{self, Key};
 use super::value::Value;
 use super::{Config, Listen, LogFormat, Protocol, check, env, file};
 
@@ -56,7 +56,10 @@ impl Layers {
             draft.config.log.format = format;
         }
         if let Some(filter) = &self.log_filter {
-            draft.config.log.filter.clone_from(filter);
+            match schema::filter(filter) {
+                Ok(filter) => draft.config.log.filter = filter,
+                Err(error) => draft.problem(Place::Flag("--log"), format!("is no filter: {error}")),
+            }
         }
     }
 }

@@ -134,7 +134,8 @@ pub(super) fn address(value: &Value<'_>) -> Result<SocketAddr, String> {
     value.parsed("an address and port, as `0.0.0.0:7878` or `[::]:7878`", str::parse)
 }
 
-fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
+/// The filter of the log, if it is one.
+pub(super) fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 

@@ -92,8 +92,8 @@ fn a_file_changes_what_it_names_and_nothing_else() {
         history = 'none'
     ";
     let config = from_file("names", text).unwrap();
-    let mut expected = Config::default();
-    expected.listen = vec![Listen { addr: ([127, 0, 0, 1], 0).into(), protocol: Protocol::Text }];
+    let listen = vec![Listen { addr: ([127, 0, 0, 1], 0).into(), protocol: Protocol::Text }];
+    let mut expected = Config { listen, ..Config::default() };
     expected.limits.max_line = 4096;
     expected.limits.messages_per_second = 16;
     expected.history.dedup_window = Duration::from_secs(3600);

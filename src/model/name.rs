@@ -11,6 +11,7 @@ mod class;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -72,19 +73,17 @@ struct Name {
 impl Name {
     fn parse(text: &str) -> Result<Self, NameError> {
         check_ends(text)?;
-        let key = if text.is_ascii() {
-            fold_ascii(text)?
-        } else {
-            let mut key = String::with_capacity(text.len());
-            for token in text.split('.') {
-                push_token(&mut key, token)?;
-            }
-            key
-        };
-        Self::new(text, key)
+        if text.is_ascii() {
+            return Self::new(text, fold_ascii(text)?);
+        }
+        let mut key = String::with_capacity(text.len());
+        for token in text.split('.') {
+            push_token(&mut key, token)?;
+        }
+        Self::new(text, key.into())
     }
 
-    fn new(text: &str, key: String) -> Result<Self, NameError> {
+    fn new(text: &str, key: Cow<'_, str>) -> Result<Self, NameError> {
         // Lower case may be longer: two bytes of `İ` become three.
         if key.len() > NAME_BYTES_MAX {
             return Err(NameError::TooLong);
@@ -117,15 +116,24 @@ fn check_ends(text: &str) -> Result<(), NameError> {
     }
 }
 
-/// The short way: what [`push_token`] makes of every token of an ASCII name, in one pass.
-fn fold_ascii(text: &str) -> Result<String, NameError> {
-    if text.starts_with('.') || text.ends_with('.') || text.contains("..") {
+/// The short way: what [`push_token`] makes of every token of an ASCII name, in one pass and mostly without a copy.
+fn fold_ascii(text: &str) -> Result<Cow<'_, str>, NameError> {
+    let mut previous = b'.';
+    let mut has_capitals = false;
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => {}
+            b'A'..=b'Z' => has_capitals = true,
+            b'.' if previous != b'.' => {}
+            b'.' => return Err(NameError::EmptyToken),
+            _ => return Err(refuse(char::from(byte))),
+        }
+        previous = byte;
+    }
+    if previous == b'.' {
         return Err(NameError::EmptyToken);
     }
-    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))) {
-        Some(c) => Err(refuse(c)),
-        None => Ok(text.to_ascii_lowercase()),
-    }
+    Ok(if has_capitals { text.to_ascii_lowercase().into() } else { text.into() })
 }
 
 /// Adds the compared form of one token to a key, and a dot before it if it is not the first.
@@ -306,7 +314,7 @@ impl Pattern {
                 word => push_token(&mut key, word)?,
             }
         }
-        Name::new(text, key).map(Self)
+        Name::new(text, key.into()).map(Self)
     }
 
     /// As it was first written.

@@ -237,7 +237,7 @@ proptest! {
         let long = text.split('.').try_for_each(|token| push_token(&mut long, token)).map(|()| long);
         match (fold_ascii(&text), long) {
             (Ok(short), Ok(long)) => prop_assert_eq!(short, long),
-            (short, long) => prop_assert_eq!(short.is_err(), long.is_err()),
+            (short, long) => prop_assert_eq!(short.err(), long.err()),
         }
     }
 
