@@ -83,7 +83,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads an array of tables; `None` where it is none, so that what there was stays.
+    /// Reads an array of tables; `None` where nothing of it can be used, so that what there was stays.
     fn tables<T>(
         &mut self,
         table: &str,
@@ -108,17 +108,26 @@ impl Reader<'_> {
             let here = self.place(start);
             self.draft.place(format!("{table}[{}]", made.len()), here);
             let mut entry = blank();
+            let mut good = true;
             for (name, value) in keys {
-                self.entry(table, entries, &mut entry, name, value);
+                good &= self.entry(table, entries, &mut entry, name, value);
             }
             if !keys.keys().any(|key| key.get_ref() == needed) {
                 self.problem(element.span(), format!("`[[{table}]]` number {} needs `{needed}`", at + 1));
+                good = false;
             }
-            made.push(entry);
+            // Half an entry would not fit with others for reasons that nobody wrote.
+            if good {
+                made.push(entry);
+            }
+        }
+        if made.is_empty() && !array.is_empty() {
+            return None;
         }
         Some(made)
     }
 
+    /// Reads one key of an entry; whether it was right.
     fn entry<T>(
         &mut self,
         table: &str,
@@ -126,16 +135,18 @@ impl Reader<'_> {
         entry: &mut T,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
-    ) {
+    ) -> bool {
         let name_text = name.get_ref().as_ref();
-        if let Some(found) = entries.iter().find(|known| known.name == name_text) {
-            if let Err(message) = (found.set)(entry, &Value::Toml(value.get_ref())) {
-                self.problem(value.span(), format!("`{name_text}` {message}"));
-            }
-        } else {
+        let Some(found) = entries.iter().find(|known| known.name == name_text) else {
             let hint = hint(name_text, entries.iter().map(|known| known.name));
             self.problem(name.span(), format!("`[[{table}]]` has no key `{name_text}`{hint}"));
+            return false;
+        };
+        let read = (found.set)(entry, &Value::Toml(value.get_ref()));
+        if let Err(message) = &read {
+            self.problem(value.span(), format!("`{name_text}` {message}"));
         }
+        read.is_ok()
     }
 
     fn unknown_table(&mut self, name: &str, span: Range<usize>) {

@@ -158,6 +158,14 @@ privat = true
 }
 
 #[test]
+fn one_mistake_is_told_once() {
+    let text = "[[rooms]]\npattern = ''\n[[rooms]]\npattern = ''\n[[listen]]\naddr = 7\n[[listen]]\naddr = 7\n";
+    let found = from_file("once", text).unwrap_err();
+    let places: Vec<&str> = found.iter().filter_map(|problem| problem.split(": ").next()).collect();
+    assert_eq!(places, ["F:2:11", "F:4:11", "F:6:8", "F:8:8"]);
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_told_where_at_every_break() {
     let found = from_file("syntax", "[limits\nmax_line = \n[server]\nsniff_timeout = 1s\n").unwrap_err();
     let places: Vec<&str> = found.iter().filter_map(|problem| problem.split(": ").next()).collect();

@@ -9,7 +9,7 @@ use unicode_bidi::{BidiClass, bidi_class};
 /// Whether a token may be shown: it has nothing that runs from right to left, or keeps the six conditions.
 pub(super) fn keeps_bidi_rule(token: &str) -> bool {
     use BidiClass::{AL, AN, BN, CS, EN, ES, ET, NSM, ON, R};
-    let classes = || token.chars().map(bidi_class);
+    let classes = || token.chars().map(direction);
     if !classes().any(|class| matches!(class, R | AL | AN)) {
         return true;
     }
@@ -23,6 +23,15 @@ pub(super) fn keeps_bidi_rule(token: &str) -> bool {
         }
         // Condition 5 refuses right-to-left letters behind a left-to-right beginning, condition 1 every other one.
         _ => false,
+    }
+}
+
+/// The Bidi class of a character. Unicode keeps two ranges for scripts that run from right to left (UAX #9, section
+/// 3.2); a script there that is younger than the table has that direction too.
+fn direction(c: char) -> BidiClass {
+    match bidi_class(c) {
+        BidiClass::L if matches!(c, '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}') => BidiClass::R,
+        class => class,
     }
 }
 
@@ -43,6 +52,9 @@ mod tests {
             ("سلام٣", true),
             ("של-ום", true),
             ("𞤀𞤣𞤤𞤢𞤥", true),
+            // Sidetic, of Unicode 17.
+            ("\u{10940}\u{10941}", true),
+            ("a\u{10940}", false),
             // 1: it begins with a digit, or with a mark.
             ("1שלום", false),
             ("٣سلام", false),
