@@ -3,7 +3,17 @@
 //! The structs here are what the rest of the program reads. They come from the built-in defaults, a TOML file, `LINEHUB_*`
 //! variables and flags, each over the one before.
 
+mod check;
+mod env;
+mod file;
+mod load;
+mod problem;
+mod reload;
+mod schema;
 mod size;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +21,9 @@ use std::time::Duration;
 
 use crate::model::{HistoryKind, Kind, Pattern, RoomName, Settings};
 
+pub use load::Layers;
+pub use problem::{Place, Problem, Problems};
+pub use reload::reload;
 pub use size::memory_limit;
 
 /// Everything that can be configured.
@@ -30,6 +43,8 @@ pub struct Config {
     pub history: History,
     /// `[[rooms]]`: the first whose pattern matches a room decides.
     pub rooms: Vec<RoomRule>,
+    /// `[log]`
+    pub log: Log,
 }
 
 /// `[server]`
@@ -61,6 +76,35 @@ pub enum Protocol {
     Json,
     /// Text for people alone.
     Text,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Who reads it.
+    pub format: LogFormat,
+    /// What is written: a level, or levels by part, as `linehub=debug`.
+    pub filter: String,
+}
+
+/// Who reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// People.
+    Text,
+    /// Programs: one JSON object a line.
+    Json,
+}
+
+impl Protocol {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
 }
 
 /// `[data]`
@@ -167,6 +211,8 @@ impl Default for Config {
             queue: Queue::default(),
             history: History::default(),
             rooms: Vec::new(),
+            // A person starts the server first; a container says otherwise by one variable.
+            log: Log { format: LogFormat::Text, filter: "info".to_owned() },
         }
     }
 }

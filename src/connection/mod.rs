@@ -80,11 +80,7 @@ pub async fn serve<R, W>(
 }
 
 /// Reads until the first bytes show a protocol, or the silence does.
-async fn recognise<R: AsyncRead + Unpin>(
-    input: &mut R,
-    held: &mut BytesMut,
-    patience: Duration,
-) -> io::Result<Wire> {
+async fn recognise<R: AsyncRead + Unpin>(input: &mut R, held: &mut BytesMut, patience: Duration) -> io::Result<Wire> {
     let recognised = tokio::time::timeout(patience, async {
         loop {
             let read = input.read_buf(held).await?;

@@ -147,11 +147,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let mut lines = 0;
         loop {
             let mut intake = Intake::default();
-            let flow = if is_end {
-                self.decoder.finish(input, &mut intake)
-            } else {
-                self.decoder.decode(input, &mut intake)
-            };
+            let flow =
+                if is_end { self.decoder.finish(input, &mut intake) } else { self.decoder.decode(input, &mut intake) };
             lines += intake.lines;
             if let Some(every) = intake.heartbeat {
                 self.heartbeat = Some(Heartbeat { every, heard: Instant::now(), is_pinged: false });
@@ -189,7 +186,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Puts the reader's own answers into the outbox, once there is room.
-    async fn tell(&self, events: Vec<Event>) -> Result<(), Stop> {
+    async fn tell(&mut self, events: Vec<Event>) -> Result<(), Stop> {
         if events.is_empty() {
             return Ok(());
         }

@@ -98,7 +98,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             match item {
                 Item::Switch(wire) => self.encoder = codec(wire, &self.terms).1,
                 item => {
-                    work.has_bye = matches!(&item, Item::Events(events) if matches!(events.last(), Some(Event::Bye { .. })));
+                    work.has_bye =
+                        matches!(&item, Item::Events(events) if matches!(events.last(), Some(Event::Bye { .. })));
                     self.encoder.encode(item, &mut work.output);
                 }
             }

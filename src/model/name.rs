@@ -2,14 +2,25 @@
 //!
 //! A name is shown as it was first written and compared in its `UsernameCaseMapped` form (RFC 8265 with the Bidi rule of
 //! RFC 5893), which is worked out once, when the name is read off the wire. Plain ASCII, nearly every name there is,
-//! takes a short way that gives the same result.
+//! takes a short way that gives the same result. Each token between dots is a string of its own to both rules, so that a
+//! pattern's tokens compare as a name's do, and `.dead` fits behind a name of any direction.
+//! What characters there are is decided in `class`, and what directions may mix in `bidi`.
 
+mod bidi;
+mod class;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use precis_profiles::UsernameCaseMapped;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::precis_core::Error as PrecisError;
+use precis_profiles::precis_core::profile::Rules;
+
+use class::Class;
 
 /// Bytes of UTF-8 that a name may have: enough for any word, short enough that 1 KiB holds all that a frame adds.
 const NAME_BYTES_MAX: usize = 64;
@@ -24,20 +35,28 @@ pub enum NameError {
     #[error("a name has at least one letter or digit")]
     Empty,
     /// More than [`NAME_BYTES_MAX`] bytes.
-    #[error("a name has at most 64 bytes")]
+    #[error("a name has at most 64 bytes, as written and in lower case")]
     TooLong,
     /// A character that names do not have, or not at that place.
-    #[error("a name has letters, digits and `_ - .` inside, not {0:?}")]
+    #[error("a name has letters and digits, and `_ - .` inside, not {0:?} there")]
     Character(char),
+    /// A combining mark with nothing to stand on.
+    #[error("a combining mark stands on a letter or digit, but {0:?} has none before it")]
+    Mark(char),
     /// Two dots in a row, or a dot at an end.
     #[error("dots separate the parts of a name, and none may be empty")]
     EmptyToken,
     /// It begins with `_`, which the server keeps for itself.
     #[error("names that begin with `_` are the server's")]
     Reserved,
-    /// It breaks a rule of RFC 8265 for mixed scripts or directions.
-    #[error("the name breaks a rule of RFC 8265")]
-    Precis,
+    /// It breaks the Bidi rule of RFC 5893.
+    #[error(
+        "a part with right-to-left letters begins with one, ends with one or a digit, and has none of the other direction"
+    )]
+    Direction,
+    /// Digits of two sets that look alike.
+    #[error("a part has Arabic-Indic digits or extended ones, not both")]
+    Digits,
     /// `*` or `>` where a room's own name is needed, or not as a whole part.
     #[error("`*` stands for one whole part of a room's name and `>` for all last parts")]
     Wildcard,
@@ -53,24 +72,23 @@ struct Name {
 
 impl Name {
     fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameError::Empty);
+        check_ends(text)?;
+        if text.is_ascii() {
+            return Self::new(text, fold_ascii(text)?);
         }
-        if text.len() > NAME_BYTES_MAX {
+        let mut key = String::with_capacity(text.len());
+        for token in text.split('.') {
+            push_token(&mut key, token)?;
+        }
+        Self::new(text, key.into())
+    }
+
+    fn new(text: &str, key: Cow<'_, str>) -> Result<Self, NameError> {
+        // Lower case may be longer: two bytes of `İ` become three.
+        if key.len() > NAME_BYTES_MAX {
             return Err(NameError::TooLong);
         }
-        if text.starts_with('_') {
-            return Err(NameError::Reserved);
-        }
-        check_characters(text)?;
-        if text.split('.').any(str::is_empty) {
-            return Err(NameError::EmptyToken);
-        }
-        let folded = fold(text)?;
-        if folded.len() > NAME_BYTES_MAX {
-            return Err(NameError::TooLong);
-        }
-        Ok(Self { shown: text.into(), folded: (*folded != *text).then(|| folded.into()) })
+        Ok(Self { shown: text.into(), folded: (*key != *text).then(|| key.into()) })
     }
 
     fn key(&self) -> &str {
@@ -78,33 +96,103 @@ impl Name {
     }
 }
 
-fn check_characters(text: &str) -> Result<(), NameError> {
-    for (at, c) in text.char_indices() {
-        let inside = at > 0 && at + c.len_utf8() < text.len();
-        let fits = if c.is_ascii() {
-            c.is_ascii_alphanumeric() || (inside && matches!(c, '_' | '-')) || c == '.'
-        } else {
-            c.is_alphanumeric() || (at > 0 && is_mark(c))
-        };
-        if !fits {
-            return Err(if matches!(c, '*' | '>') { NameError::Wildcard } else { NameError::Character(c) });
+/// What holds for a name as a whole, and for a pattern: its length, and that `_` and `-` stand inside only.
+fn check_ends(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > NAME_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    if text.starts_with('_') {
+        return Err(NameError::Reserved);
+    }
+    if text.starts_with('-') {
+        return Err(NameError::Character('-'));
+    }
+    match text.chars().next_back() {
+        Some(last @ ('_' | '-')) => Err(NameError::Character(last)),
+        _ => Ok(()),
+    }
+}
+
+/// The short way: what [`push_token`] makes of every token of an ASCII name, in one pass and mostly without a copy.
+fn fold_ascii(text: &str) -> Result<Cow<'_, str>, NameError> {
+    let mut previous = b'.';
+    let mut has_capitals = false;
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => {}
+            b'A'..=b'Z' => has_capitals = true,
+            b'.' if previous != b'.' => {}
+            b'.' => return Err(NameError::EmptyToken),
+            _ => return Err(refuse(char::from(byte))),
         }
+        previous = byte;
+    }
+    if previous == b'.' {
+        return Err(NameError::EmptyToken);
+    }
+    Ok(if has_capitals { text.to_ascii_lowercase().into() } else { text.into() })
+}
+
+/// Adds the compared form of one token to a key, and a dot before it if it is not the first.
+fn push_token(key: &mut String, token: &str) -> Result<(), NameError> {
+    if !key.is_empty() {
+        key.push('.');
+    }
+    if token.is_empty() {
+        return Err(NameError::EmptyToken);
+    }
+    key.push_str(&fold_token(token)?);
+    Ok(())
+}
+
+/// The compared form of one token: preparation and enforcement as RFC 8265 orders them in section 3.3.
+///
+/// Lower case is made character by character, so `Σ` is `σ` at the end of a word too and `ς` is another letter: the RFC
+/// says so beside its table 1.
+fn fold_token(token: &str) -> Result<String, NameError> {
+    let profile = UsernameCaseMapped::new();
+    let refused = |_: PrecisError| NameError::Direction;
+    let mapped = profile.width_mapping_rule(token).map_err(refused)?;
+    check_characters(token, &mapped)?;
+    let lower = profile.case_mapping_rule(mapped).map_err(refused)?;
+    let folded = profile.normalization_rule(lower).map_err(refused)?;
+    if class::mixes_arabic_digits(&folded) {
+        return Err(NameError::Digits);
+    }
+    if !bidi::keeps_bidi_rule(&folded) {
+        return Err(NameError::Direction);
+    }
+    Ok(folded.into_owned())
+}
+
+/// Checks each character as written, and beside it as its width was mapped, which is one for one. Wide punctuation is
+/// refused as written, or a name could have a dot that separates nothing.
+fn check_characters(token: &str, mapped: &str) -> Result<(), NameError> {
+    let mut carries_marks = false;
+    for (written, c) in token.chars().zip(mapped.chars()) {
+        carries_marks = if written.is_ascii() {
+            match written {
+                'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+                '_' | '-' => false,
+                _ => return Err(refuse(written)),
+            }
+        } else {
+            match class::class(c) {
+                Some(Class::LetterOrDigit) => true,
+                Some(Class::Mark) if carries_marks => true,
+                Some(Class::Mark) => return Err(NameError::Mark(written)),
+                None => return Err(refuse(written)),
+            }
+        };
     }
     Ok(())
 }
 
-/// Combining marks are what the PRECIS identifier class takes beyond letters and digits; that profile has the last word,
-/// so all that is held back here are the symbols and punctuation it would let through.
-fn is_mark(c: char) -> bool {
-    !c.is_whitespace() && !c.is_control()
-}
-
-/// The compared form of a name.
-fn fold(text: &str) -> Result<String, NameError> {
-    if text.is_ascii() {
-        return Ok(text.to_ascii_lowercase());
-    }
-    UsernameCaseMapped::enforce(text).map(std::borrow::Cow::into_owned).map_err(|_| NameError::Precis)
+fn refuse(c: char) -> NameError {
+    if matches!(c, '*' | '>') { NameError::Wildcard } else { NameError::Character(c) }
 }
 
 /// Declares a public name type over [`Name`].
@@ -188,7 +276,7 @@ impl RoomName {
 
     /// Whether a queue room may have this name, so that its dead-letter room has one too.
     pub fn fits_queue(&self) -> bool {
-        self.shown().len() <= QUEUE_NAME_BYTES_MAX
+        self.shown().len().max(self.key().len()) <= QUEUE_NAME_BYTES_MAX
     }
 }
 
@@ -204,34 +292,29 @@ impl Nick {
 pub struct Pattern(Name);
 
 impl Pattern {
+    /// The pattern of every room: `>`.
+    pub fn all() -> Self {
+        Self(Name { shown: ">".into(), folded: None })
+    }
+
     /// Reads a pattern off the wire; a name without wildcards is one too.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if text.len() > NAME_BYTES_MAX {
-            return Err(NameError::TooLong);
-        }
-        if text.starts_with('_') {
-            return Err(NameError::Reserved);
-        }
-        let tokens: Vec<&str> = text.split('.').collect();
-        let mut folded = String::with_capacity(text.len());
-        for (at, token) in tokens.iter().enumerate() {
-            if at > 0 {
-                folded.push('.');
-            }
-            match *token {
-                "" => return Err(NameError::EmptyToken),
-                ">" if at + 1 < tokens.len() => return Err(NameError::Wildcard),
-                "*" | ">" => folded.push_str(token),
-                word => {
-                    check_characters(word)?;
-                    folded.push_str(&fold(word)?);
+        check_ends(text)?;
+        let mut key = String::with_capacity(text.len());
+        let mut tokens = text.split('.').peekable();
+        while let Some(token) = tokens.next() {
+            match token {
+                ">" if tokens.peek().is_some() => return Err(NameError::Wildcard),
+                "*" | ">" => {
+                    if !key.is_empty() {
+                        key.push('.');
+                    }
+                    key.push_str(token);
                 }
+                word => push_token(&mut key, word)?,
             }
         }
-        Ok(Self(Name { shown: text.into(), folded: (folded != text).then(|| folded.into()) }))
+        Name::new(text, key.into()).map(Self)
     }
 
     /// As it was first written.
@@ -249,7 +332,6 @@ impl Pattern {
         let mut tokens = room.key().split('.');
         for token in self.key().split('.') {
             match (token, tokens.next()) {
-                (_, None) => return false,
                 (">", Some(_)) => return true,
                 ("*", Some(_)) => {}
                 (word, Some(other)) if word == other => {}

@@ -118,7 +118,12 @@ impl Queue {
     }
 
     /// Gives the oldest waiting message to the next worker that has credit, rather not to the one that just had it.
-    pub fn give(&mut self, room_wait: Duration, now: Instant, mut can_take: impl FnMut(ConnId) -> bool) -> Option<Given> {
+    pub fn give(
+        &mut self,
+        room_wait: Duration,
+        now: Instant,
+        mut can_take: impl FnMut(ConnId) -> bool,
+    ) -> Option<Given> {
         let mut entry = self.waiting.first_entry()?;
         let last = entry.get().last;
         let mut free = |conn: &ConnId| {
@@ -154,14 +159,7 @@ impl Queue {
     }
 
     /// Takes a message back from the connection that holds it, to wait for `delay`; `None` where it does not hold it.
-    pub fn nack(
-        &mut self,
-        conn: ConnId,
-        seq: Seq,
-        delay: Duration,
-        max_deliver: u32,
-        now: Instant,
-    ) -> Option<Verdict> {
+    pub fn nack(&mut self, conn: ConnId, seq: Seq, delay: Duration, max_deliver: u32, now: Instant) -> Option<Verdict> {
         let task = self.release(conn, seq)?;
         Some(self.again(seq, task, (!delay.is_zero()).then(|| now + delay), max_deliver))
     }

@@ -71,7 +71,7 @@ async fn expired(deadline: Option<Instant>) {
 }
 
 /// The time now.
-pub(super) fn now() -> Now {
+pub fn now() -> Now {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { instant: tokio::time::Instant::now().into_std(), unix_ms: unix.as_millis() as u64 }
 }

@@ -190,14 +190,7 @@ impl Router {
     }
 
     /// Takes a connection out of everything and says goodbye to it.
-    pub(super) fn close(
-        &mut self,
-        id: ConnId,
-        reason: ByeReason,
-        tag: Tag,
-        by_client: bool,
-        words: Option<Box<str>>,
-    ) {
+    pub(super) fn close(&mut self, id: ConnId, reason: ByeReason, tag: Tag, by_client: bool, words: Option<Box<str>>) {
         // Nobody is seen to leave before the last word.
         self.flush_all();
         let Some(conn) = self.conns.get_mut(&id) else { return };

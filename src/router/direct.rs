@@ -40,9 +40,9 @@ impl Router {
                 let Some(conn) = self.conns.get(&id) else { return Err(error) };
                 let knows = |hall: &HallId| {
                     self.halls.get(*hall).is_some_and(|hall| match &hall.name {
-                        HallName::Direct(parties) => parties
-                            .iter()
-                            .any(|party| party.nick == *nick && party.identity != *conn.identity()),
+                        HallName::Direct(parties) => {
+                            parties.iter().any(|party| party.nick == *nick && party.identity != *conn.identity())
+                        }
                         HallName::Room(..) => false,
                     })
                 };

@@ -25,9 +25,7 @@ impl Router {
         let mut last: Option<LastPlace> = None;
         for Ask { tag, command } in asks {
             outcome = match command {
-                Command::Send(send) if !self.is_locked(id) => {
-                    self.send(id, (&bytes, &places), &mut last, tag, &send)
-                }
+                Command::Send(send) if !self.is_locked(id) => self.send(id, (&bytes, &places), &mut last, tag, &send),
                 command => {
                     last = None;
                     self.command(id, tag, command, &bytes)

@@ -154,9 +154,10 @@ impl Router {
         for (room, part) in &session.rooms {
             let Ok(hall_id) = self.hall_or_new(room, &session.identity) else { continue };
             let standing = self.standing(id, hall_id);
-            let may = self.halls.get(hall_id).is_some_and(|hall| {
-                was_open || rights::check(Act::Join, &standing, &hall.room, room).is_ok()
-            });
+            let may = self
+                .halls
+                .get(hall_id)
+                .is_some_and(|hall| was_open || rights::check(Act::Join, &standing, &hall.room, room).is_ok());
             if may {
                 self.add_member(id, hall_id, *part, false);
                 if !was_open && *part != Part::Observer {

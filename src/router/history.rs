@@ -128,12 +128,7 @@ fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (Histo
 }
 
 /// The messages of so many numbers as a page holds, and whether there are more.
-fn take(
-    hall: &Hall,
-    seqs: impl Iterator<Item = Seq>,
-    limit: u32,
-    bytes_max: usize,
-) -> (Vec<(Arc<Chunk>, u32)>, bool) {
+fn take(hall: &Hall, seqs: impl Iterator<Item = Seq>, limit: u32, bytes_max: usize) -> (Vec<(Arc<Chunk>, u32)>, bool) {
     let mut messages = Vec::new();
     let mut bytes = 0;
     for seq in seqs {

@@ -149,9 +149,7 @@ impl Router {
             return Err(ErrorEvent::new(Code::BadRequest, words));
         }
         let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
-        if conn.places() >= self.config.limits.max_rooms_per_connection
-            && self.watches.find(pattern, id).is_none()
-        {
+        if conn.places() >= self.config.limits.max_rooms_per_connection && self.watches.find(pattern, id).is_none() {
             return Err(too_many_places());
         }
         conn.stays |= join.stay;

@@ -38,7 +38,7 @@ use crate::model::{ConnId, Outcome};
 use crate::outbox::Total;
 use crate::sessions::Sessions;
 
-pub use actor::run;
+pub use actor::{now, run};
 pub use handle::{Connect, Control, Message, Parcel, RouterGone, RouterHandle, mailbox};
 
 use conns::Conn;

@@ -43,8 +43,7 @@ impl Standing {
 
 /// Whether somebody may do something in a room.
 pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>) -> Result<(), ErrorEvent> {
-    let is_let_in =
-        !room.settings.private || who.is_member || who.owns(room) || room.invited.contains(&who.identity);
+    let is_let_in = !room.settings.private || who.is_member || who.owns(room) || room.invited.contains(&who.identity);
     let forbid = |words: String| Err(ErrorEvent::new(Code::Forbidden, words).room(name));
     match act {
         _ if !is_let_in && act == Act::Read => Err(no_such_room(name)),
@@ -54,7 +53,9 @@ pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>)
         }
         Act::Join | Act::Read | Act::Send => Ok(()),
         Act::Configure if who.owns(room) || (room.owner.is_none() && room.log.newest().0 == 0) => Ok(()),
-        Act::Configure => Err(ErrorEvent::new(Code::RoomExists, format!("{name} stands with other settings")).room(name)),
+        Act::Configure => {
+            Err(ErrorEvent::new(Code::RoomExists, format!("{name} stands with other settings")).room(name))
+        }
         Act::SetTopic if who.owns(room) || (room.owner.is_none() && who.is_member) => Ok(()),
         Act::SetTopic if room.owner.is_none() => {
             Err(ErrorEvent::new(Code::NotJoined, format!("join {name} to set its topic")).room(name))

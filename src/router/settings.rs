@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::Router;
 use super::publish::gone;
 use super::rights::{self, Act};
-use crate::model::{
-    Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Place, RoomName, Tag,
-};
+use crate::model::{Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Place, RoomName, Tag};
 
 /// Bytes of a topic: a paragraph, which still fits a listing of many rooms.
 const TOPIC_BYTES_MAX: usize = 1_024;

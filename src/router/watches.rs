@@ -84,12 +84,8 @@ impl Router {
     /// Makes a connection observe a pattern.
     pub(super) fn watch(&mut self, id: ConnId, pattern: &Arc<Pattern>, is_paused: bool) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let observer = Observer {
-            outbox: conn.outbox.clone(),
-            echo: conn.echo,
-            is_behind: !conn.lagging.is_empty(),
-            is_paused,
-        };
+        let observer =
+            Observer { outbox: conn.outbox.clone(), echo: conn.echo, is_behind: !conn.lagging.is_empty(), is_paused };
         let watch = match self.watches.by_pattern.get(pattern.key()) {
             Some(watch) => *watch,
             None => self.new_watch(pattern),
@@ -206,11 +202,8 @@ impl Router {
                 if has_copy || (hall.room.settings.private && !self.may_observe(*conn, hall)) {
                     continue;
                 }
-                let cost = if observer.is_behind {
-                    None
-                } else {
-                    feed(&observer.outbox, *conn, observer.echo, chunk, limit)
-                };
+                let cost =
+                    if observer.is_behind { None } else { feed(&observer.outbox, *conn, observer.echo, chunk, limit) };
                 match cost {
                     Some(cost) => delivered += cost,
                     None => behind.push(*conn),

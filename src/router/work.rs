@@ -11,9 +11,7 @@ use super::halls::{HallId, HallName};
 use super::join::not_joined;
 use super::publish::gone;
 use super::rights::no_such_room;
-use crate::model::{
-    Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag,
-};
+use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
 use crate::protocol::json::SenderPart;
 use crate::room::{Given, Task, Verdict};
 
@@ -71,13 +69,7 @@ impl Router {
         self.set_alarm(hall_id);
     }
 
-    pub(super) fn ack(
-        &mut self,
-        id: ConnId,
-        tag: Tag,
-        room: &Arc<RoomName>,
-        seqs: &[Seq],
-    ) -> Result<(), ErrorEvent> {
+    pub(super) fn ack(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seqs: &[Seq]) -> Result<(), ErrorEvent> {
         self.on_work(id, tag, "ack", room, seqs, |router, hall, seq| {
             router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()).is_some_and(|queue| queue.ack(id, seq))
         })
@@ -172,8 +164,7 @@ impl Router {
         let message = task.chunk.message(task.line as usize);
         let (seq, ts) = dead.room.log.number(self.now.unix_ms);
         let place = Place::Room(room);
-        let (_, draft) =
-            dead.draft.get_or_insert_with(|| (place, Draft::new(seq, std::mem::take(&mut self.spare))));
+        let (_, draft) = dead.draft.get_or_insert_with(|| (place, Draft::new(seq, std::mem::take(&mut self.spare))));
         if let HallName::Room(_, head) = &dead.name {
             let part = SenderPart::new(Arc::clone(message.sender));
             head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());

@@ -85,8 +85,7 @@ impl Server {
         let tasks = TaskTracker::new();
         let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
         let mut routing = tasks.spawn(router::run(state, mailbox, controls, stop_routing.clone()));
-        let services =
-            Services { router: handle, total, tasks: tasks.clone(), shutdown: stop_accepting.clone() };
+        let services = Services { router: handle, total, tasks: tasks.clone(), shutdown: stop_accepting.clone() };
         let acceptor = Acceptor::new(max_connections, sessions, services, current);
         let mut accepting = Vec::new();
         for (listen, listener) in listeners {
@@ -130,10 +129,7 @@ impl Server {
 }
 
 /// Serves until SIGINT or SIGTERM; SIGHUP has the configuration read again by `reload`. Prints each address listened on.
-pub async fn serve(
-    config: Config,
-    reload: impl Fn() -> Result<Config, String> + Send + 'static,
-) -> io::Result<()> {
+pub async fn serve(config: Config, reload: impl Fn() -> Result<Config, String> + Send + 'static) -> io::Result<()> {
     let server = Server::bind(config)?;
     for (listen, address) in server.addresses()? {
         listen::announce(listen.protocol, address)?;

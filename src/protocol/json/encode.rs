@@ -38,6 +38,8 @@ impl Encoder for JsonEncoder {
                     out.share(chunk.bytes().slice(chunk.span(&lines)));
                 }
             }
+            // Whoever writes has taken the other protocol's encoder by now.
+            Item::Switch(_) => {}
             Item::Events(events) => {
                 let out = out.buffer();
                 for event in &events {

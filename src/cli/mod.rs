@@ -1,0 +1,108 @@
+//! The command line: one file a subcommand, and what they share.
+//!
+//! Exit codes: 0 is success, 1 is something that went wrong while running, 2 is a mistake in the arguments or the
+//! configuration, which trying again will not mend.
+
+mod check;
+mod logs;
+mod ping;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use linehub::config::{Layers, LogFormat};
+
+/// A chat server and message broker for anything that can print a line.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server until SIGINT or SIGTERM; SIGHUP reads the configuration again
+    Serve(ServeArgs),
+    /// Say what is wrong with a configuration file, with line and column; exit code 2 if anything is
+    Check(check::CheckArgs),
+    /// Ask a server whether it answers: exit code 0 if so, 1 if not
+    Ping(ping::PingArgs),
+}
+
+/// Where the configuration comes from; each flag counts over its variable and the file.
+#[derive(Args)]
+struct ServeArgs {
+    /// Configuration file [default: `$LINEHUB_CONFIG`, else the built-in defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here for every protocol, in place of the configured listeners; may be given many times
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+    /// Folder of what outlives the process
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Log for people or for programs
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// What is logged: a level, or levels by part, as `warn,linehub=debug`
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// The words of `--log-format`.
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl From<ServeArgs> for Layers {
+    fn from(args: ServeArgs) -> Self {
+        Self {
+            file: args.config,
+            variables: std::env::vars_os().collect(),
+            listen: args.listen,
+            data: args.data,
+            log_format: args.log_format.map(|format| match format {
+                Format::Text => LogFormat::Text,
+                Format::Json => LogFormat::Json,
+            }),
+            log_filter: args.log,
+        }
+    }
+}
+
+/// Why a subcommand did not succeed.
+enum Failure {
+    /// The configuration or the arguments.
+    Configuration(String),
+    /// Anything else.
+    Running(String),
+}
+
+/// Runs what the arguments ask for.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(args.into()),
+        Command::Check(args) => return check::run(&args),
+        Command::Ping(args) => ping::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Running(message)) => {
+            eprintln!("linehub: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
