@@ -28,6 +28,8 @@ struct Session {
 pub(super) struct Parked {
     open: HashMap<SessionKey, ConnId>,
     ended: HashMap<SessionKey, (Instant, Session)>,
+    /// Who they belong to, and how many to each.
+    identities: HashMap<Identity, usize>,
     deadlines: BTreeSet<(Instant, SessionKey)>,
     released: Vec<HallId>,
 }
@@ -44,10 +46,25 @@ impl Parked {
             if at > now {
                 return;
             }
-            self.deadlines.remove(&(at, key));
-            if let Some((_, session)) = self.ended.remove(&key) {
-                self.released.extend(session.directs);
-            }
+            self.forget(key);
+        }
+    }
+
+    /// Keeps a session until a time; where there are too many, the one whose time is up first goes.
+    fn insert(&mut self, key: SessionKey, until: Instant, session: Session, most: usize) {
+        if self.ended.len() >= most
+            && let Some((_, first)) = self.deadlines.first().copied()
+        {
+            self.forget(first);
+        }
+        *self.identities.entry(session.identity.clone()).or_default() += 1;
+        self.deadlines.insert((until, key));
+        self.ended.insert(key, (until, session));
+    }
+
+    fn forget(&mut self, key: SessionKey) {
+        if let Some(session) = self.take(key) {
+            self.released.extend(session.directs);
         }
     }
 
@@ -58,12 +75,18 @@ impl Parked {
 
     /// Whether someone can still come back as a guest.
     pub(super) fn holds(&self, identity: &Identity) -> bool {
-        self.ended.values().any(|(_, session)| session.identity == *identity)
+        self.identities.contains_key(identity)
     }
 
     fn take(&mut self, key: SessionKey) -> Option<Session> {
         let (at, session) = self.ended.remove(&key)?;
         self.deadlines.remove(&(at, key));
+        if let Some(count) = self.identities.get_mut(&session.identity) {
+            *count -= 1;
+            if *count == 0 {
+                self.identities.remove(&session.identity);
+            }
+        }
         Some(session)
     }
 }
@@ -201,9 +224,9 @@ impl Router {
             return;
         }
         if let Some(session) = self.session_of(id) {
-            let until = self.now.instant + window;
-            self.parked.deadlines.insert((until, key));
-            self.parked.ended.insert(key, (until, session));
+            // As many as there can be connections: a crowd that comes and goes is not remembered without end.
+            let most = self.config.limits.max_connections;
+            self.parked.insert(key, self.now.instant + window, session, most);
         }
     }
 
