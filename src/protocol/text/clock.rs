@@ -88,7 +88,7 @@ impl Zone {
 /// `hh:mm` on a clock that is so many minutes ahead of UTC.
 pub(super) fn hours_minutes(ts: u64, offset_min: i16) -> [u8; 5] {
     let minutes = local_millis(ts, offset_min).rem_euclid(DAY_MILLIS) / 60_000;
-    let digit = |value: i64| b'0' + (value % 10) as u8;
+    let digit = |value: i64| b"0123456789"[value.rem_euclid(10) as usize];
     let (hour, minute) = (minutes / 60, minutes % 60);
     [digit(hour / 10), digit(hour), b':', digit(minute / 10), digit(minute)]
 }

@@ -27,10 +27,13 @@ enum Moved {
     OutAndIn,
 }
 
+/// Who did what, in the order of their first move.
+type Moves = Vec<(Arc<Nick>, Moved)>;
+
 /// What is gathered and not yet told.
 #[derive(Debug, Default)]
 pub(super) struct Comings {
-    rooms: Vec<(Arc<RoomName>, Vec<(Arc<Nick>, Moved)>)>,
+    rooms: Vec<(Arc<RoomName>, Moves)>,
     until: Option<Instant>,
 }
 

@@ -141,7 +141,7 @@ impl TextEncoder {
                 notice(out.buffer(), crlf, format_args!("There is no such message in {spot}, or not any more."));
             }
             _ if page.messages.is_empty() => {
-                notice(out.buffer(), crlf, format_args!("Nothing of that time in {spot}."))
+                notice(out.buffer(), crlf, format_args!("Nothing of that time in {spot}."));
             }
             Mark::History => notice(out.buffer(), crlf, format_args!("That was {spot}.")),
             _ => {}
@@ -171,7 +171,7 @@ impl TextEncoder {
                     self.flush(out);
                 }
                 let lines = news::lines(&event, &mut self.person());
-                lines.iter().for_each(|line| self.tell(line, out));
+                self.tell_all(&lines, out);
             }
         }
     }
@@ -179,11 +179,10 @@ impl TextEncoder {
     /// Whether something is told although only errors are.
     fn is_for_pipe(&mut self, event: &Event) -> bool {
         match event {
-            Event::Raw(_) => true,
             Event::Error(tag, error) if Mark::of(tag) == Mark::PipeName => {
                 error.code != Code::NickInUse && !std::mem::replace(&mut self.pipe_refused, true)
             }
-            Event::Error(..) => true,
+            Event::Error(..) | Event::Raw(_) => true,
             Event::Bye { reason, .. } => *reason != ByeReason::Quit,
             _ => false,
         }
@@ -205,6 +204,12 @@ impl TextEncoder {
         if self.day.replace(moment.day) != Some(moment.day) {
             let line = format!("— {} —{}", long_date(moment.day), line_end(crlf));
             out.buffer().extend_from_slice(line.as_bytes());
+        }
+    }
+
+    fn tell_all(&self, lines: &[String], out: &mut Output) {
+        for line in lines {
+            self.tell(line, out);
         }
     }
 
@@ -260,7 +265,7 @@ impl Encoder for TextEncoder {
         let lines = self.comings.take();
         // Turned off since they were gathered.
         if self.person().presence {
-            lines.iter().for_each(|line| self.tell(line, out));
+            self.tell_all(&lines, out);
         }
     }
 }

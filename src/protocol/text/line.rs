@@ -32,6 +32,17 @@ pub(super) enum Step {
     Answer([u8; 3]),
 }
 
+/// Where in its line the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Behind what is held.
+    Held,
+    /// Behind a CR that has just ended a line: a LF or NUL there belongs to it.
+    AfterCr,
+    /// In the rest of a line that was too long, which is thrown away.
+    Skipped,
+}
+
 /// The half-typed line of one connection.
 #[derive(Debug)]
 pub(super) struct LineReader {
@@ -39,10 +50,7 @@ pub(super) struct LineReader {
     held: Vec<u8>,
     /// Bytes of a line with its end.
     max_line: usize,
-    /// A CR has just ended a line: the LF or NUL behind it belongs to it.
-    after_cr: bool,
-    /// The rest of a line that was too long is being thrown away.
-    skipping: bool,
+    at: At,
     /// Whether keys edit; where every line is data they do not.
     pub keys: bool,
     /// Whether the client ends its lines with CR or speaks telnet.
@@ -52,7 +60,7 @@ pub(super) struct LineReader {
 impl LineReader {
     pub(super) fn new(max_line: usize) -> Self {
         let (held, telnet) = (Vec::new(), Telnet::default());
-        Self { telnet, held, max_line, after_cr: false, skipping: false, keys: true, crlf: false }
+        Self { telnet, held, max_line, at: At::Held, keys: true, crlf: false }
     }
 
     /// Takes one byte.
@@ -62,7 +70,7 @@ impl LineReader {
         match signal? {
             Signal::Byte(byte) => self.typed(byte),
             Signal::Answer(answer) => Some(Step::Answer(answer)),
-            Signal::Interrupt => self.interrupted(),
+            Signal::Interrupt => Some(self.interrupted()),
             Signal::EndOfFile => Some(Step::End),
             Signal::EraseCharacter => self.erase_character(),
             Signal::EraseLine => self.erase_line(),
@@ -71,18 +79,22 @@ impl LineReader {
     }
 
     fn typed(&mut self, byte: u8) -> Option<Step> {
-        if std::mem::take(&mut self.after_cr) && matches!(byte, b'\n' | 0) {
-            return None;
+        if self.at == At::AfterCr {
+            self.at = At::Held;
+            if matches!(byte, b'\n' | 0) {
+                return None;
+            }
         }
         match byte {
             b'\n' => self.ended(1),
             b'\r' => {
-                (self.after_cr, self.crlf) = (true, true);
-                self.ended(2)
+                let step = self.ended(2);
+                (self.at, self.crlf) = (At::AfterCr, true);
+                step
             }
             0 => None,
-            CTRL_C if self.keys => self.interrupted(),
-            CTRL_D if self.keys => (self.held.is_empty() && !self.skipping).then_some(Step::End),
+            CTRL_C if self.keys => Some(self.interrupted()),
+            CTRL_D if self.keys => (self.held.is_empty() && self.at == At::Held).then_some(Step::End),
             CTRL_R if self.keys => Some(Step::ShowAgain),
             CTRL_U if self.keys => self.erase_line(),
             BACKSPACE | DELETE if self.keys => self.erase_character(),
@@ -91,35 +103,28 @@ impl LineReader {
     }
 
     fn pushed(&mut self, byte: u8) -> Option<Step> {
-        if self.skipping {
+        if self.at == At::Skipped {
             return None;
         }
         if self.held.len() + 1 == self.max_line {
-            return self.too_long(true);
+            (self.held, self.at) = (Vec::new(), At::Skipped);
+            return Some(Step::TooLong);
         }
         self.held.push(byte);
         None
     }
 
     fn ended(&mut self, end_bytes: usize) -> Option<Step> {
-        if std::mem::take(&mut self.skipping) {
+        if std::mem::replace(&mut self.at, At::Held) == At::Skipped {
             return None;
         }
-        if self.held.len() + end_bytes > self.max_line {
-            return self.too_long(false);
-        }
-        Some(Step::Line(std::mem::take(&mut self.held)))
+        let line = std::mem::take(&mut self.held);
+        Some(if line.len() + end_bytes > self.max_line { Step::TooLong } else { Step::Line(line) })
     }
 
-    fn too_long(&mut self, skipping: bool) -> Option<Step> {
-        self.skipping = skipping;
-        self.held = Vec::new();
-        Some(Step::TooLong)
-    }
-
-    fn interrupted(&mut self) -> Option<Step> {
+    fn interrupted(&mut self) -> Step {
         self.erase_line();
-        Some(Step::Interrupt)
+        Step::Interrupt
     }
 
     fn erase_character(&mut self) -> Option<Step> {
@@ -134,15 +139,16 @@ impl LineReader {
 
     /// Consumes the LF or NUL that belongs to a CR already taken, if it is there.
     pub(super) fn take_line_end(&mut self, next: u8) -> bool {
-        self.telnet.is_idle() && self.after_cr && {
-            self.after_cr = false;
-            matches!(next, b'\n' | 0)
+        if self.at != At::AfterCr || !self.telnet.is_idle() {
+            return false;
         }
+        self.at = At::Held;
+        matches!(next, b'\n' | 0)
     }
 
     /// The line in `raw`, which ends in LF, where taking it byte by byte would come to the very same.
     pub(super) fn plain_line<'a>(&mut self, raw: &'a [u8]) -> Option<Result<&'a [u8], Step>> {
-        if !self.is_at_start() || self.after_cr {
+        if !self.is_at_start() || self.at == At::AfterCr {
             return None;
         }
         let line = raw.strip_suffix(b"\n").unwrap_or(raw);
@@ -161,13 +167,13 @@ impl LineReader {
 
     /// Whether nothing is held and no telnet command half read.
     pub(super) fn is_at_start(&self) -> bool {
-        self.held.is_empty() && !self.skipping && self.telnet.is_idle()
+        self.held.is_empty() && self.at != At::Skipped && self.telnet.is_idle()
     }
 
     /// Whether nothing but white space or a byte order mark stands before the next byte in its line.
     pub(super) fn is_blank(&self) -> bool {
         let held = self.held.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.held);
-        self.telnet.is_idle() && !self.skipping && held.iter().all(u8::is_ascii_whitespace)
+        self.telnet.is_idle() && self.at != At::Skipped && held.iter().all(u8::is_ascii_whitespace)
     }
 
     /// Whether the client has shown that it speaks telnet.

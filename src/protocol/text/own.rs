@@ -1,5 +1,7 @@
 //! The commands about oneself and the connection: `/nick`, `/tz`, `/presence`, `/ping`, `/quit`, `/json`, `/pipe` …
 
+#![expect(clippy::unnecessary_wraps, reason = "every command has one shape, also one that cannot be typed wrongly")]
+
 use std::sync::Arc;
 
 use super::clock::Zone;

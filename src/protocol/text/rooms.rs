@@ -99,6 +99,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Acted {
     Ok(Act::Ask(Mark::Create, Command::Create(Box::new(create)), PLAIN))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every command has one shape")]
 pub(super) fn stay(_: &mut Call<'_>) -> Acted {
     Ok(Act::Ask(Mark::Stay, Command::Stay, PLAIN))
 }
