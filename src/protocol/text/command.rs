@@ -118,7 +118,7 @@ pub(super) const TABLE: &[Entry] = &[
         ["msg", "m", "tell", "w"],
         "NICK|#ROOM TEXT",
         talk::msg,
-        "say something to one person, or in a room you are not in",
+        "say something to one person, or in any room",
         "Only the two of you see it. With # it goes to a room: /msg #ops the backup is done"
     ),
     entry!(["r", "reply"], "TEXT", talk::reply, "answer the last direct message", "You are told to whom it went."),
@@ -139,7 +139,7 @@ pub(super) const TABLE: &[Entry] = &[
         "/history 50 shows the last 50, /history 14:30 all since then, /history yesterday or /history 2025-11-21 that day. \
          /history @ada shows what you and ada wrote to each other."
     ),
-    entry!(["search"], "WORDS", past::search, "find what was said", ""),
+    entry!(["search"], "WORDS", past::search, "find what was said (not on this server yet)", ""),
     entry!(
         ["show"],
         "[ROOM] NUMBER",
@@ -154,8 +154,8 @@ pub(super) const TABLE: &[Entry] = &[
         "take another name",
         "One word of letters and digits, with _ - . inside."
     ),
-    entry!(["register"], "", own::register, "keep your name with a password", ""),
-    entry!(["login"], "", own::login, "prove that a name is yours", ""),
+    entry!(["register"], "", own::register, "keep your name with a password (not on this server yet)", ""),
+    entry!(["login"], "", own::login, "prove that a name is yours (not on this server yet)", ""),
     entry!(
         ["tz"],
         "[ZONE]",
@@ -236,16 +236,16 @@ pub(super) fn usage(name: &str) -> String {
 /// Reads a room's name, with or without its `#`.
 pub(super) fn room_name(text: &str) -> Result<Arc<RoomName>, String> {
     let name = text.strip_prefix('#').unwrap_or(text);
-    RoomName::parse(name).map(Arc::new).map_err(|error| bad_name(name, "room", error))
+    RoomName::parse(name).map(Arc::new).map_err(|error| bad_name(name, "a room's name", error))
 }
 
 /// Reads a nick, with or without an `@`.
 pub(super) fn nick(text: &str) -> Result<Nick, String> {
     let name = text.strip_prefix('@').unwrap_or(text);
-    Nick::parse(name).map_err(|error| bad_name(name, "person", error))
+    Nick::parse(name).map_err(|error| bad_name(name, "a name", error))
 }
 
-/// What is wrong with a name.
+/// What is wrong with a name, and of what it was to be one.
 pub(super) fn bad_name(name: &str, what: &str, error: NameError) -> String {
     /// Characters of a bad name that are quoted: all of any that was meant as one.
     const QUOTED_MAX: usize = 40;
@@ -253,7 +253,12 @@ pub(super) fn bad_name(name: &str, what: &str, error: NameError) -> String {
     if quoted.len() < name.len() {
         quoted.push('…');
     }
-    format!("“{quoted}” cannot be the name of a {what}: {error}.")
+    match error {
+        NameError::Character(c) if c.is_whitespace() => {
+            format!("“{quoted}” cannot be {what}: a name is one word, without blanks.")
+        }
+        error => format!("“{quoted}” cannot be {what}: {error}."),
+    }
 }
 
 #[cfg(test)]

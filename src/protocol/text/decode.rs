@@ -99,7 +99,7 @@ impl TextDecoder {
                 input.advance(1);
                 continue;
             }
-            let flow = if self.is_raw() { self.raw_line(input, intake) } else { self.typed_line(input, intake) };
+            let flow = if self.is_raw() { self.raw_lines(input, intake) } else { self.typed_line(input, intake) };
             if let Some(flow) = flow {
                 return flow;
             }
@@ -149,9 +149,12 @@ impl TextDecoder {
         None
     }
 
-    /// Takes one line of a pipe as it stands.
-    fn raw_line(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Option<Flow> {
-        let Some(end) = memchr::memchr(b'\n', input) else {
+    /// Takes all whole lines of a pipe as they stand.
+    ///
+    /// They are not counted against the intake: what a pipe sends brings no answers, and its errors are those of lines
+    /// too long for the input to hold many.
+    fn raw_lines(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Option<Flow> {
+        let Some(last) = memchr::memrchr(b'\n', input) else {
             if self.skipping {
                 input.clear();
             } else if input.len() >= self.terms.max_line {
@@ -161,15 +164,23 @@ impl TextDecoder {
             }
             return Some(Flow::More);
         };
-        let raw = input.split_to(end + 1);
-        if std::mem::take(&mut self.skipping) {
-            return None;
+        let block = input.split_to(last + 1);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &block) {
+            let raw = &block[start..=end];
+            start = end + 1;
+            let flow = if std::mem::take(&mut self.skipping) {
+                None
+            } else if raw.len() > self.terms.max_line {
+                self.step(Step::TooLong, intake)
+            } else {
+                self.line(raw.strip_suffix(b"\r\n").unwrap_or(&raw[..raw.len() - 1]), intake)
+            };
+            if flow.is_some() {
+                return flow;
+            }
         }
-        if raw.len() > self.terms.max_line {
-            return self.step(Step::TooLong, intake);
-        }
-        let line = raw.strip_suffix(b"\r\n").unwrap_or(&raw[..end]);
-        self.line(line, intake)
+        None
     }
 
     fn step(&mut self, step: Step, intake: &mut Intake) -> Option<Flow> {

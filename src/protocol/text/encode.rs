@@ -228,7 +228,14 @@ fn note_shortened(person: &mut Person, chunk: &Chunk, lines: Range<usize>) {
         if chunk.lines()[at].body_len as usize > SHOWN_CHARS {
             let message = chunk.message(at);
             if render::is_shortened(&message) {
-                person.shortened(message.seq, chunk.place());
+                // Of a direct message, the other end names it.
+                let from = &message.sender.nick;
+                match chunk.place() {
+                    Place::Direct(_) if !person.is_me(from) => {
+                        person.shortened(message.seq, Place::Direct(Arc::clone(from)));
+                    }
+                    place => person.shortened(message.seq, place.clone()),
+                }
             }
         }
     }

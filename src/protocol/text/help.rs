@@ -46,8 +46,27 @@ fn wrapped(text: &str) -> Vec<String> {
 fn list() -> String {
     let mut text = String::from("A line goes to the room you are in. A line that begins with / is a command:");
     for entry in TABLE {
-        let _ = write!(text, "\n  {:SYNOPSIS_COLUMNS$} {}", entry.synopsis(), entry.about);
+        let mut synopsis = entry.synopsis();
+        if synopsis.len() > SYNOPSIS_COLUMNS {
+            let _ = write!(text, "\n  {synopsis}");
+            synopsis.clear();
+        }
+        let _ = write!(text, "\n  {synopsis:SYNOPSIS_COLUMNS$} {}", entry.about);
     }
     text.push_str("\n//shrug says /shrug. /help history tells more about /history, and so on.");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_fits_a_terminal_and_leaves_no_command_out() {
+        let list = list();
+        assert!(TABLE.iter().all(|entry| list.contains(&entry.synopsis())));
+        for line in list.lines() {
+            assert!(line.chars().count() <= COLUMNS + 3, "{line}");
+        }
+    }
 }

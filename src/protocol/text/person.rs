@@ -83,14 +83,14 @@ impl Person {
     }
 
     /// Notes that a message was shown shortened, so that `/show` finds it.
-    pub(super) fn shortened(&mut self, seq: Seq, place: &Place) {
-        if matches!(place, Place::Room(room) if self.room.as_ref() == Some(room)) {
+    pub(super) fn shortened(&mut self, seq: Seq, place: Place) {
+        if matches!(&place, Place::Room(room) if self.room.as_ref() == Some(room)) {
             return;
         }
         if self.shortened.len() == SHORTENED_MAX {
             self.shortened.pop_front();
         }
-        self.shortened.push_back((seq, place.clone()));
+        self.shortened.push_back((seq, place));
     }
 
     /// Where the message of a number is most likely meant.

@@ -51,7 +51,7 @@ pub(super) fn leave(call: &mut Call<'_>) -> Acted {
 pub(super) fn rooms(call: &mut Call<'_>) -> Acted {
     let text = call.args.strip_prefix('#').unwrap_or(call.args);
     let pattern = if text.is_empty() { None } else { Some(Pattern::parse(text)) };
-    let pattern = pattern.transpose().map_err(|error| bad_name(text, "room", error))?.map(Arc::new);
+    let pattern = pattern.transpose().map_err(|error| bad_name(text, "a pattern of rooms", error))?.map(Arc::new);
     let page = Page { after: None, limit: LISTED_MAX };
     Ok(Act::Ask(Mark::Rooms, Command::Rooms(pattern, Box::new(page)), call.max_line))
 }
@@ -113,5 +113,5 @@ pub(super) fn nowhere() -> Act {
 
 fn target(text: &str) -> Result<Target, String> {
     let name = text.strip_prefix('#').unwrap_or(text);
-    Target::parse(name).map_err(|error| bad_name(name, "room", error))
+    Target::parse(name).map_err(|error| bad_name(name, "a room's name", error))
 }

@@ -78,7 +78,7 @@ impl TextDecoder {
                 Some(Flow::Await)
             }
             Err(error) => {
-                let wrong = command::bad_name(text, "person", error);
+                let wrong = command::bad_name(text, "a name", error);
                 self.fault(intake, Code::BadName, format!("{wrong} What do you want to be called?"));
                 None
             }

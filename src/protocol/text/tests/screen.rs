@@ -52,6 +52,8 @@ fn a_long_text_is_shortened_and_shown_whole_on_demand() {
     let mut terminal = Terminal::in_lobby();
     terminal.feed(&said("ops", &[("bob", &body(600))])).clear();
     assert_eq!(terminal.types("/show 42\n").asked(), ["history #ops (Some(41), Some(43)) (false, false) 1"]);
+    terminal.feed(&said("@ada", &[("bob", &body(600))])).clear();
+    assert_eq!(terminal.types("/show 42\n").asked(), ["history @bob (Some(41), Some(43)) (false, false) 1"]);
     let page = page("ops", vec![(said("ops", &[("bob", &body(600))]), 0)]);
     let lines = terminal.event(Event::History(Mark::Show.tag(), Box::new(page))).lines();
     assert_eq!(lines, [format!("14:05 [ops] bob: {}", "é".repeat(600))]);

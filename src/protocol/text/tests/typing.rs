@@ -52,8 +52,7 @@ fn a_name_that_is_none_is_explained_and_asked_for_again() {
     let line = terminal.types("").types("two words\n").lines().pop().unwrap_or_default();
     assert_eq!(
         line,
-        "-- “two words” cannot be the name of a person: a name has letters, digits and `_ - .` inside, not ' '. What do \
-         you want to be called?"
+        "-- “two words” cannot be a name: a name is one word, without blanks. What do you want to be called?"
     );
 }
 
