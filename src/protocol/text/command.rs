@@ -139,7 +139,7 @@ pub(super) const TABLE: &[Entry] = &[
         "/history 50 shows the last 50, /history 14:30 all since then, /history yesterday or /history 2025-11-21 that day. \
          /history @ada shows what you and ada wrote to each other."
     ),
-    entry!(["search"], "WORDS", past::search, "find what was said (not on this server yet)", ""),
+    entry!(["search"], "WORDS", past::search, "find what was said (not yet)", ""),
     entry!(
         ["show"],
         "[ROOM] NUMBER",
@@ -154,8 +154,8 @@ pub(super) const TABLE: &[Entry] = &[
         "take another name",
         "One word of letters and digits, with _ - . inside."
     ),
-    entry!(["register"], "", own::register, "keep your name with a password (not on this server yet)", ""),
-    entry!(["login"], "", own::login, "prove that a name is yours (not on this server yet)", ""),
+    entry!(["register"], "", own::register, "keep your name with a password (not yet)", ""),
+    entry!(["login"], "", own::login, "prove that a name is yours (not yet)", ""),
     entry!(
         ["tz"],
         "[ZONE]",

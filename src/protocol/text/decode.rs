@@ -12,6 +12,7 @@ use super::banner;
 use super::line::{LineReader, Step};
 use super::person::{Person, look};
 use super::pipe::Pipe;
+use super::telnet::MARKED;
 use super::typed::raw;
 use crate::model::{Code, Event, Outcome, RoomName};
 use crate::protocol::{Decoder, Flow, Intake, Terms, Wire};
@@ -43,10 +44,10 @@ pub struct TextDecoder {
     pub(super) greeted: bool,
     /// The input is at its end, as a key or telnet said.
     pub(super) ending: bool,
+    /// ^C was pressed, and neither a line nor a timing mark has come since.
+    pub(super) interrupted: bool,
     /// Lines in a row that could not be read.
     pub(super) unreadable: u32,
-    /// The rest of a piped line that was too long is being thrown away.
-    pub(super) skipping: bool,
     /// The bodies of what is said, until the intake takes them.
     pub(super) bodies: Vec<u8>,
 }
@@ -60,8 +61,8 @@ impl TextDecoder {
             stage: Stage::Unnamed,
             greeted: false,
             ending: false,
+            interrupted: false,
             unreadable: 0,
-            skipping: false,
             bodies: Vec::new(),
         }
     }
@@ -155,12 +156,9 @@ impl TextDecoder {
     /// too long for the input to hold many.
     fn raw_lines(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Option<Flow> {
         let Some(last) = memchr::memrchr(b'\n', input) else {
-            if self.skipping {
+            if input.len() >= self.terms.max_line || self.is_skipping() {
                 input.clear();
-            } else if input.len() >= self.terms.max_line {
-                input.clear();
-                self.skipping = true;
-                return self.step(Step::TooLong, intake);
+                return if self.skips(true) { None } else { self.step(Step::TooLong, intake) };
             }
             return Some(Flow::More);
         };
@@ -169,7 +167,7 @@ impl TextDecoder {
         for end in memchr::memchr_iter(b'\n', &block) {
             let raw = &block[start..=end];
             start = end + 1;
-            let flow = if std::mem::take(&mut self.skipping) {
+            let flow = if self.skips(false) {
                 None
             } else if raw.len() > self.terms.max_line {
                 self.step(Step::TooLong, intake)
@@ -183,6 +181,19 @@ impl TextDecoder {
         None
     }
 
+    /// Whether the rest of a piped line that was too long is being thrown away.
+    fn is_skipping(&self) -> bool {
+        matches!(&self.stage, Stage::Piping(pipe) if pipe.skipping)
+    }
+
+    /// The same until now; from now on as told.
+    fn skips(&mut self, from_now_on: bool) -> bool {
+        match &mut self.stage {
+            Stage::Piping(pipe) => std::mem::replace(&mut pipe.skipping, from_now_on),
+            _ => false,
+        }
+    }
+
     fn step(&mut self, step: Step, intake: &mut Intake) -> Option<Flow> {
         match step {
             Step::Line(line) => return self.line(&line, intake),
@@ -191,15 +202,18 @@ impl TextDecoder {
                 return self.unreadable(intake, Code::LineTooLong, words);
             }
             Step::ShowAgain => self.show_again(intake),
-            Step::Interrupt if matches!(self.stage, Stage::Piping(_)) => {
-                self.tell(
-                    intake,
-                    "Every line is a message here: close the connection to leave (in telnet: Ctrl-] and quit).",
-                );
+            Step::Interrupt => {
+                self.interrupted = true;
+                self.tell_how_to_leave(intake);
             }
-            Step::Interrupt => self.tell(intake, "To leave: /quit. In telnet, Ctrl-] and then quit does it too."),
             Step::AreYouThere => self.tell(intake, "Yes, I am here."),
-            Step::Answer(answer) => raw(intake, Bytes::copy_from_slice(&answer)),
+            Step::Answer(answer) => {
+                raw(intake, Bytes::copy_from_slice(&answer));
+                // A client that pressed ^C throws away what comes before this answer, and with it the words sent then.
+                if answer == MARKED && std::mem::take(&mut self.interrupted) {
+                    self.tell_how_to_leave(intake);
+                }
+            }
             Step::End => {
                 self.ending = true;
                 let held = self.reader.take_held();
@@ -207,6 +221,18 @@ impl TextDecoder {
             }
         }
         None
+    }
+
+    fn tell_how_to_leave(&self, intake: &mut Intake) {
+        self.tell(
+            intake,
+            match self.stage {
+                Stage::Piping(_) => {
+                    "Every line is a message here: close the connection to leave (in telnet: Ctrl-] and quit)."
+                }
+                _ => "To leave: /quit. In telnet, Ctrl-] and then quit does it too.",
+            },
+        );
     }
 
     /// Tells the other half how the client ends its lines.
@@ -260,7 +286,7 @@ impl Decoder for TextDecoder {
     }
 
     fn is_mid_frame(&self) -> bool {
-        self.skipping || !self.reader.is_at_start()
+        self.is_skipping() || !self.reader.is_at_start()
     }
 
     fn is_person(&self) -> bool {

@@ -13,6 +13,8 @@ const NAMES_MAX: u32 = 99;
 pub(super) struct Pipe {
     /// Where every line goes.
     pub place: Place,
+    /// Whether the rest of a line that was too long is being thrown away.
+    pub skipping: bool,
     wanted: Option<Nick>,
     number: u32,
     /// Whether the connection has no name yet, so that one comes by hello.
@@ -22,7 +24,7 @@ pub(super) struct Pipe {
 
 impl Pipe {
     pub(super) fn new(place: Place, wanted: Option<Nick>, unnamed: bool) -> Self {
-        Self { place, wanted, number: 1, unnamed, waiting: false }
+        Self { place, skipping: false, wanted, number: 1, unnamed, waiting: false }
     }
 
     /// The name to ask for now and whether by hello; `None` inside is a guest's name, `None` outside that all is settled.

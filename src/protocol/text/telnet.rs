@@ -17,9 +17,13 @@ const DO: u8 = 253;
 const DONT: u8 = 254;
 const IAC: u8 = 255;
 const END_OF_FILE: u8 = 236;
+const ABORT: u8 = 238;
 
 /// RFC 860.
 const TIMING_MARK: u8 = 6;
+
+/// The answer to a timing mark.
+pub(super) const MARKED: [u8; 3] = [IAC, WILL, TIMING_MARK];
 
 /// What a byte turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +97,7 @@ impl Telnet {
 
     fn negotiate(&mut self, verb: u8, option: u8) -> Option<Signal> {
         match verb {
-            DO if option == TIMING_MARK => Some(Signal::Answer([IAC, WILL, TIMING_MARK])),
+            DO if option == TIMING_MARK => Some(Signal::Answer(MARKED)),
             DO => self.first_refusal(2, option).then_some(Signal::Answer([IAC, WONT, option])),
             WILL => self.first_refusal(0, option).then_some(Signal::Answer([IAC, DONT, option])),
             // They agree with what already is.
@@ -113,7 +117,7 @@ impl Telnet {
 fn command(byte: u8) -> Option<Signal> {
     match byte {
         IAC => Some(Signal::Byte(IAC)),
-        INTERRUPT | BREAK => Some(Signal::Interrupt),
+        INTERRUPT | BREAK | ABORT => Some(Signal::Interrupt),
         END_OF_FILE => Some(Signal::EndOfFile),
         ERASE_CHARACTER => Some(Signal::EraseCharacter),
         ERASE_LINE => Some(Signal::EraseLine),

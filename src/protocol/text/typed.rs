@@ -24,6 +24,7 @@ const ENVELOPE: usize = 1_024;
 impl TextDecoder {
     /// Takes one line, without its end.
     pub(super) fn line(&mut self, line: &[u8], intake: &mut Intake) -> Option<Flow> {
+        self.interrupted = false;
         if line.is_empty() {
             return None;
         }

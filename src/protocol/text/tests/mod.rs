@@ -4,6 +4,7 @@ mod hostile;
 mod screen;
 mod typing;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -125,7 +126,13 @@ impl Terminal {
 
     fn print(&mut self, out: &mut Output) {
         for slice in out.slices().drain(..) {
-            self.screen.push_str(&String::from_utf8_lossy(&slice));
+            match *slice {
+                // What telnet takes for itself, no person sees.
+                [0xFF, verb, option] => {
+                    write!(self.screen, "<telnet {verb} {option}>").expect("a string takes all");
+                }
+                _ => self.screen.push_str(std::str::from_utf8(&slice).expect("a screen gets text")),
+            }
         }
     }
 

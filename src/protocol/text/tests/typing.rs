@@ -234,6 +234,19 @@ fn telnet_is_understood_and_answered() {
 }
 
 #[test]
+fn who_presses_ctrl_c_in_telnet_reads_how_to_leave_although_the_client_drops_what_comes_before_its_mark() {
+    let mut terminal = Terminal::in_lobby();
+    let screen = |terminal: &mut Terminal| std::mem::take(&mut terminal.screen);
+    terminal.types(b"\xff\xf4\xff\xf2\xff\xfd\x06".as_slice());
+    let shown = screen(&mut terminal);
+    let behind_the_mark = shown.rsplit_once("<telnet 251 6>").map(|(_, behind)| behind.trim_end().to_owned());
+    assert!(behind_the_mark.is_some_and(|behind| behind.starts_with("-- To leave: /quit")), "{shown:?}");
+    assert!(shown.starts_with("-- To leave: /quit"), "a client without marks reads it too");
+    terminal.types(b"\xff\xfd\x06".as_slice());
+    assert!(!screen(&mut terminal).contains("/quit"), "a mark of its own is only answered");
+}
+
+#[test]
 fn an_end_of_file_of_either_kind_is_quit_behind_what_was_typed() {
     for (typed, asked) in [
         (b"hi\n\x04more\n".as_slice(), [r#"send #lobby "hi""#, "Quit(true)"]),
