@@ -27,7 +27,11 @@ pub(super) fn is_safe(text: &str) -> bool {
 }
 
 fn first_unsafe(text: &str) -> Option<(usize, char)> {
-    // Nearly every text is plain ASCII, which needs no look at its characters.
+    // Nearly every text is plain ASCII, which needs no look at its characters. The first look does not stop early, so that
+    // it takes many bytes at a time.
+    if text.bytes().filter(|byte| !(0x20..0x7F).contains(byte)).count() == 0 {
+        return None;
+    }
     let plain = text.bytes().position(|byte| !(0x20..0x7F).contains(&byte))?;
     text[plain..].char_indices().find(|(_, c)| is_unsafe(*c)).map(|(at, c)| (plain + at, c))
 }

@@ -43,7 +43,7 @@ pub(super) fn rendition(chunk: &Chunk, offset_min: i16, crlf: bool) -> Rendition
     Rendition { bytes: bytes.freeze(), ends }
 }
 
-/// The key under which a chunk keeps a rendition; other protocols keep theirs above these 17 bits.
+/// The key under which a chunk keeps a rendition.
 pub(super) fn rendition_key(offset_min: i16, crlf: bool) -> u64 {
     /// `text` in ASCII, to stay clear of other protocols' keys.
     const TEXT: u64 = 0x7465_7874 << 32;
@@ -102,7 +102,12 @@ fn prefix(message: &Message<'_>, look: Look<'_>, does: bool) -> BytesMut {
             false
         }
         Place::Direct(to) => {
-            let name = |nick: &Nick| if look.me == Some(nick) { "you".to_owned() } else { nick.shown().to_owned() };
+            let name = |nick: &Nick| match nick.key() {
+                _ if look.me == Some(nick) => "you".to_owned(),
+                // Somebody may be called that.
+                "you" => format!("@{nick}"),
+                _ => nick.to_string(),
+            };
             // What comes from somebody else to a person's own screen came to that person.
             let from_me = look.me == Some(&*message.sender.nick);
             let to = if from_me || look.me.is_none() { name(to) } else { "you".to_owned() };

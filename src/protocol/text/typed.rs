@@ -182,8 +182,7 @@ impl TextDecoder {
 
     fn say(&mut self, mark: Mark, place: &Place, text: &str, intake: &mut Intake) {
         let start = self.bodies.len();
-        // Invariant: a string is always JSON, and a vector takes all that is written to it.
-        serde_json::to_writer(&mut self.bodies, text).unwrap_or_default();
+        push_json(text, &mut self.bodies);
         let body = Span { start: start as u32, end: self.bodies.len() as u32 };
         let max = self.terms.max_line.saturating_sub(ENVELOPE);
         if body.len() > max {
@@ -228,4 +227,17 @@ impl TextDecoder {
 pub(super) fn raw(intake: &mut Intake, bytes: Bytes) {
     intake.claim += PLAIN + bytes.len();
     intake.events.push(Event::Raw(bytes));
+}
+
+/// Appends a text as JSON. Most hold nothing to escape and are copied, after a look that takes many bytes at a time.
+fn push_json(text: &str, out: &mut Vec<u8>) {
+    let escaped = text.bytes().filter(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\').count();
+    if escaped == 0 {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Invariant: a string is always JSON, and a vector takes all that is written to it.
+        serde_json::to_writer(out, text).unwrap_or_default();
+    }
 }

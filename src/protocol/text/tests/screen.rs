@@ -34,6 +34,7 @@ fn a_message_reads_as_what_it_is() {
         ("lobby", "bob", r#""\u001b[2Ja\rb\u202e""#, &[r"14:05 [lobby] bob: \u001b[2Ja\u000db\u202e"]),
         ("@ada", "bob", r#""psst""#, &["14:05 [bob → you]: psst"]),
         ("@ada", "bob", r#""/me winks""#, &["14:05 [bob → you] * bob winks"]),
+        ("@ada", "You", r#""psst""#, &["14:05 [@You → you]: psst"]),
         ("@bob", "ada", r#""psst""#, &["14:05 [you → bob]: psst"]),
     ];
     for (at, from, body, lines) in table {
