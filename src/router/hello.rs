@@ -92,7 +92,7 @@ impl Parked {
 }
 
 impl Router {
-    pub(super) fn hello(&mut self, id: ConnId, tag: Tag, hello: Hello) -> Result<(), ErrorEvent> {
+    pub(super) fn hello(&mut self, id: ConnId, tag: Tag, hello: &Hello) -> Result<(), ErrorEvent> {
         let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
         if conn.key.is_some() {
             return Err(ErrorEvent::new(Code::BadRequest, "`hello` comes once; `nick` changes the nick"));
@@ -115,7 +115,7 @@ impl Router {
             (None, _) => (None, false),
         };
         let resumed = session.is_some();
-        self.introduce(id, &hello, session.as_ref());
+        self.introduce(id, hello, session.as_ref());
         let key = SessionKey(u128::from(random_u64()) << 64 | u128::from(random_u64()));
         self.parked.open.insert(key, id);
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -267,11 +267,11 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn stay(&mut self, id: ConnId, tag: Tag) -> Result<(), ErrorEvent> {
-        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
-        conn.stays = true;
+    pub(super) fn stay(&mut self, id: ConnId, tag: Tag) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.stays = true;
+        }
         self.ok(id, tag, OkEvent { op: "stay", ..OkEvent::default() });
-        Ok(())
     }
 }
 

@@ -260,6 +260,8 @@ impl Encoder for TextEncoder {
         }
         match item {
             Item::Feed { chunk, from, to, replay } => self.feed(&chunk, from as usize..to as usize, replay, out),
+            // Whoever writes has taken the other protocol's encoder by now.
+            Item::Switch(_) => {}
             Item::Events(events) => events.into_iter().for_each(|event| self.event(event, out)),
         }
     }

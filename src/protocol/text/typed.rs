@@ -167,7 +167,7 @@ impl TextDecoder {
     }
 
     pub(super) fn quit(&mut self, intake: &mut Intake) {
-        intake.ask(Ask { tag: Mark::Quit.tag(), command: Command::Quit(true) }, PLAIN);
+        intake.ask(Ask { tag: Mark::Quit.tag(), command: Command::Quit { asked: true, reason: None } }, PLAIN);
         (self.stage, self.ending) = (Stage::Gone, false);
     }
 

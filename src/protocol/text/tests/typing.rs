@@ -34,7 +34,7 @@ fn the_first_line_is_a_name_or_a_guests_command() {
         ("Gruß\n", &["hello Gruß"]),
         ("/ping\n", &["hello -", "Ping"]),
         ("/xyzzy\n", &["hello -"]),
-        ("/quit\nada\n", &["Quit(true)"]),
+        ("/quit\nada\n", &["Quit { asked: true, reason: None }"]),
         ("/json\n", &[]),
         ("two words\n", &[]),
         ("_server\n", &[]),
@@ -141,7 +141,7 @@ fn every_command_comes_to_what_it_says() {
         ("/help", &[]),
         ("/help join", &[]),
         ("/ping", &["Ping"]),
-        ("/quit", &["Quit(true)"]),
+        ("/quit", &["Quit { asked: true, reason: None }"]),
         ("/", &[]),
         ("/xyzzy", &[]),
     ];
@@ -249,9 +249,9 @@ fn who_presses_ctrl_c_in_telnet_reads_how_to_leave_although_the_client_drops_wha
 #[test]
 fn an_end_of_file_of_either_kind_is_quit_behind_what_was_typed() {
     for (typed, asked) in [
-        (b"hi\n\x04more\n".as_slice(), [r#"send #lobby "hi""#, "Quit(true)"]),
-        (b"hi\xff\xec", [r#"send #lobby "hi""#, "Quit(true)"]),
-        (b"/join ops\xff\xecx\n", ["join #ops Some(Member) Last(20)", "Quit(true)"]),
+        (b"hi\n\x04more\n".as_slice(), [r#"send #lobby "hi""#, "Quit { asked: true, reason: None }"]),
+        (b"hi\xff\xec", [r#"send #lobby "hi""#, "Quit { asked: true, reason: None }"]),
+        (b"/join ops\xff\xecx\n", ["join #ops Some(Member) Last(20)", "Quit { asked: true, reason: None }"]),
     ] {
         assert_eq!(Terminal::in_lobby().types(typed).asked(), asked);
     }
