@@ -124,9 +124,9 @@ impl Reading<'_> {
         let place = self.names.index(&self.frame, self.intake)?;
         let headers = self.headers()?;
         let body = self.body(headers)?.ok_or_else(|| Refusal::missing(Key::Body))?;
-        let key = match self.frame.raw(Key::IdempotencyKey) {
+        let key = match self.frame.raw(Key::Idempotency) {
             None => None,
-            Some(_) => self.frame.text_of(Key::IdempotencyKey, 1..=KEY_BYTES_MAX)?.map(Into::into),
+            Some(_) => self.frame.text_of(Key::Idempotency, 1..=KEY_BYTES_MAX)?.map(Into::into),
         };
         Ok(Command::Send(Send { place, headers, body, key }))
     }

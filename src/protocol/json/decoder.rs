@@ -181,6 +181,7 @@ impl JsonDecoder {
             Ok(None) => return self.refuse(&frame, None, Refusal::missing(Key::Op), intake),
             Err(refusal) => return self.refuse(&frame, None, refusal, intake),
         };
+        self.errors = 0;
         let tag = match frame.tag() {
             Ok(tag) => tag,
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
@@ -191,7 +192,6 @@ impl JsonDecoder {
             Ok(None) => return Flow::More,
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
         };
-        self.errors = 0;
         let (claim, flow) = match op {
             Op::Send if !tag.wants_ok() => (0, Flow::More),
             Op::History | Op::Who | Op::Rooms => (max_line, Flow::More),

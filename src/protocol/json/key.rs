@@ -34,7 +34,7 @@ macro_rules! keys {
 
 keys! {
     Op = "op", Id = "id", Room = "room", To = "to", Body = "body", Headers = "headers", Seq = "seq",
-    IdempotencyKey = "idempotency_key", Req = "req", Error = "error", TimeoutMs = "timeout_ms", DelayMs = "delay_ms",
+    Idempotency = "idempotency_key", Req = "req", Error = "error", TimeoutMs = "timeout_ms", DelayMs = "delay_ms",
     Nick = "nick", Password = "password", Token = "token", Proto = "proto", Resume = "resume", Echo = "echo",
     Presence = "presence", HeartbeatS = "heartbeat_s", As = "as", After = "after", Epoch = "epoch", Last = "last",
     Since = "since", Cursor = "cursor", Prefetch = "prefetch", AckWaitS = "ack_wait_s", Stay = "stay", Kind = "kind",
@@ -56,7 +56,10 @@ impl Key {
                 b"ack_wait_s" => Some(Self::AckWaitS),
                 _ => None,
             },
-            (key, name) => (len == name.len() && line[start + head..end] == name[head..]).then_some(key),
+            (key, name) if len == name.len() => {
+                (len <= word::MAX || line[start + head..end] == name[head..]).then_some(key)
+            }
+            _ => None,
         }
     }
 
