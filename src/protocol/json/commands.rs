@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::{Frame, Refusal};
-use super::key::{Key, Kind};
+use super::key::{Key, Kind, Raw};
 use super::names::Names;
 use super::op::Op;
 use super::{number, scan, settings};
@@ -64,15 +64,10 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// The command of an op; `None` where nothing is to be done.
-    #[inline]
     pub(super) fn command(&mut self, op: Op) -> Result<Option<Command>, Refusal> {
-        if op == Op::Send { self.send().map(Some) } else { self.other(op) }
-    }
-
-    fn other(&mut self, op: Op) -> Result<Option<Command>, Refusal> {
         let frame = self.frame;
         Ok(Some(match op {
-            Op::Send => self.send()?,
+            Op::Send => Command::Send(self.send()?),
             Op::Request => self.request()?,
             Op::Reply => self.reply()?,
             Op::Ack => Command::Ack(Box::new((self.room()?, frame.seqs(Key::Seq)?))),
@@ -119,21 +114,30 @@ impl Reading<'_> {
         }))
     }
 
+    /// The one op that must be quick.
     #[inline]
-    fn send(&mut self) -> Result<Command, Refusal> {
+    pub(super) fn send(&mut self) -> Result<Send, Refusal> {
         let place = self.names.index(&self.frame, self.intake)?;
-        let headers = self.headers()?;
-        let body = self.body(headers)?.ok_or_else(|| Refusal::missing(Key::Body))?;
+        let headers = match self.frame.raw(Key::Headers) {
+            None => None,
+            Some(raw) => Some(self.headers(raw)?),
+        };
+        let Some(body) = self.frame.fields.get(Key::Body) else { return Err(Refusal::missing(Key::Body)) };
+        let body = self.sized(headers, self.frame.span(body))?;
         let key = match self.frame.raw(Key::Idempotency) {
             None => None,
-            Some(_) => self.frame.text_of(Key::Idempotency, 1..=KEY_BYTES_MAX)?.map(Into::into),
+            Some(_) => self.idempotency_key()?,
         };
-        Ok(Command::Send(Send { place, headers, body, key }))
+        Ok(Send { place, headers, body, key })
+    }
+
+    fn idempotency_key(&self) -> Result<Option<Box<str>>, Refusal> {
+        Ok(self.frame.text_of(Key::Idempotency, 1..=KEY_BYTES_MAX)?.map(Into::into))
     }
 
     fn request(&mut self) -> Result<Command, Refusal> {
         let place = self.names.place(&self.frame)?;
-        let headers = self.headers()?;
+        let headers = self.headers_if_any()?;
         let body = self.body(headers)?.ok_or_else(|| Refusal::missing(Key::Body))?;
         let timeout = self.frame.whole(Key::TimeoutMs, 1..=REQUEST_TIMEOUT_MS_MAX)?.unwrap_or(REQUEST_TIMEOUT_MS);
         let timeout = Duration::from_millis(timeout);
@@ -143,7 +147,7 @@ impl Reading<'_> {
     fn reply(&mut self) -> Result<Command, Refusal> {
         let frame = self.frame;
         let req = frame.text_of(Key::Req, 1..=REQ_BYTES_MAX)?.ok_or_else(|| Refusal::missing(Key::Req))?;
-        let headers = self.headers()?;
+        let headers = self.headers_if_any()?;
         // Checks that it is a string; it travels as it stands.
         frame.text(Key::Error)?;
         let result = match (self.body(headers)?, frame.raw(Key::Error)) {
@@ -155,9 +159,7 @@ impl Reading<'_> {
         Ok(Command::Reply(Box::new(Reply { req: req.into(), headers, result })))
     }
 
-    #[inline]
-    fn headers(&self) -> Result<Option<Span>, Refusal> {
-        let Some(raw) = self.frame.raw(Key::Headers) else { return Ok(None) };
+    fn headers(&self, raw: Raw) -> Result<Span, Refusal> {
         let text = self.frame.slice(raw);
         if raw.kind != Kind::Object || !scan::is_flat(text) {
             return Err(Refusal::must_be(Key::Headers, "a flat object of strings"));
@@ -165,11 +167,14 @@ impl Reading<'_> {
         if text.len() > HEADERS_BYTES_MAX {
             return Err(Refusal::too_large("`headers`", text.len(), HEADERS_BYTES_MAX));
         }
-        Ok(Some(self.frame.span(raw)))
+        Ok(self.frame.span(raw))
+    }
+
+    fn headers_if_any(&self) -> Result<Option<Span>, Refusal> {
+        self.frame.raw(Key::Headers).map(|raw| self.headers(raw)).transpose()
     }
 
     /// The body, which may be `null`.
-    #[inline]
     fn body(&self, headers: Option<Span>) -> Result<Option<Span>, Refusal> {
         self.frame.fields.get(Key::Body).map(|raw| self.sized(headers, self.frame.span(raw))).transpose()
     }
