@@ -12,13 +12,16 @@ use super::names::Names;
 use super::op::Op;
 use super::{number, scan, settings};
 use crate::model::{
-    Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Send, SessionKey, Span,
-    Start, Target,
+    Ask, Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Send, SessionKey,
+    Span, Start, Tag, Target,
 };
 use crate::protocol::Intake;
 
 /// What `headers` may take: some dozens of short ones.
 const HEADERS_BYTES_MAX: usize = 1_024;
+
+/// What an `ok` or an `error` takes, about.
+pub(super) const ANSWER_BYTES: usize = 256;
 
 /// What `body` and `headers` leave free of a line for what the server adds: names, numbers and an `id`.
 const ENVELOPE_BYTES: usize = 1_024;
@@ -63,11 +66,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The command of an op; `None` where nothing is to be done.
+    /// The command of an op other than `send`; `None` where nothing is to be done.
     pub(super) fn command(&mut self, op: Op) -> Result<Option<Command>, Refusal> {
         let frame = self.frame;
         Ok(Some(match op {
-            Op::Send => Command::Send(self.send()?),
             Op::Request => self.request()?,
             Op::Reply => self.reply()?,
             Op::Ack => Command::Ack(Box::new((self.room()?, frame.seqs(Key::Seq)?))),
@@ -97,7 +99,8 @@ impl Reading<'_> {
                 Command::Nick(Arc::new(nick))
             }
             Op::Ping => Command::Ping,
-            Op::Pong => return Ok(None),
+            // Any line is a sign of life; a `send` has a way of its own.
+            Op::Pong | Op::Send => return Ok(None),
             Op::Quit => Command::Quit(true),
             Op::Search
             | Op::Register
@@ -114,9 +117,9 @@ impl Reading<'_> {
         }))
     }
 
-    /// The one op that must be quick.
+    /// The one op that must be quick: it is asked from here, so that it is not handed on through results.
     #[inline]
-    pub(super) fn send(&mut self) -> Result<Send, Refusal> {
+    pub(super) fn send(&mut self, tag: Tag) -> Result<(), Refusal> {
         let place = self.names.index(&self.frame, self.intake)?;
         let headers = match self.frame.raw(Key::Headers) {
             None => None,
@@ -128,7 +131,9 @@ impl Reading<'_> {
             None => None,
             Some(_) => self.idempotency_key()?,
         };
-        Ok(Send { place, headers, body, key })
+        let claim = if tag.wants_ok() { ANSWER_BYTES } else { 0 };
+        self.intake.ask(Ask { tag, command: Command::Send(Send { place, headers, body, key }) }, claim);
+        Ok(())
     }
 
     fn idempotency_key(&self) -> Result<Option<Box<str>>, Refusal> {

@@ -5,14 +5,14 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::commands::Reading;
+use super::commands::{ANSWER_BYTES, Reading};
 use super::fault::Fault;
 use super::frame::{Frame, Refusal};
 use super::key::{Fields, Key};
 use super::names::{self, Names};
 use super::op::{self, Op};
 use super::{recover, scan};
-use crate::model::{Ask, Code, Command, ErrorEvent, Event, Outcome, Tag};
+use crate::model::{Ask, Code, ErrorEvent, Event, Outcome, Tag};
 use crate::protocol::{Decoder, Flow, Intake, Terms};
 
 /// What some programs put before text.
@@ -20,9 +20,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Errors of one batch at which it is handed over, so that what a client is told is bounded by more than its input.
 const EVENTS_MAX: usize = 256;
-
-/// What an `ok` or an `error` takes, about.
-const ANSWER_BYTES: usize = 256;
 
 /// Characters of an unknown op that its error repeats.
 const OP_CHARS_SHOWN: usize = 32;
@@ -182,6 +179,7 @@ impl JsonDecoder {
     fn odd_op(&mut self, frame: Frame<'_>, intake: &mut Intake) -> Flow {
         match frame.text(Key::Op) {
             Ok(Some(word)) => match Op::of(&word) {
+                Some(Op::Send) => self.send(frame, intake),
                 Some(op) => self.request(frame, op, intake),
                 None => self.unknown(&frame, &word, intake),
             },
@@ -199,12 +197,8 @@ impl JsonDecoder {
             Err(refusal) => return self.refuse(&frame, Some(Op::Send), refusal, intake),
         };
         let mut reading = Reading { frame, names: &mut self.names, intake, max_line: self.max_line };
-        match reading.send() {
-            Ok(send) => {
-                let claim = if tag.wants_ok() { ANSWER_BYTES } else { 0 };
-                intake.ask(Ask { tag, command: Command::Send(send) }, claim);
-                Flow::More
-            }
+        match reading.send(tag) {
+            Ok(()) => Flow::More,
             Err(refusal) => self.refuse(&frame, Some(Op::Send), refusal, intake),
         }
     }
@@ -222,7 +216,6 @@ impl JsonDecoder {
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
         };
         let (claim, flow) = match op {
-            Op::Send if !tag.wants_ok() => (0, Flow::More),
             Op::History | Op::Who | Op::Rooms => (self.max_line, Flow::More),
             Op::Hello => (ANSWER_BYTES, Flow::Await),
             _ => (ANSWER_BYTES, Flow::More),

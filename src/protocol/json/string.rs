@@ -8,10 +8,15 @@ const BLOCK: usize = 32;
 const ONES: u64 = u64::from_le_bytes([0x01; 8]);
 const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Whether a byte inside a string means more than itself: the closing quote, a backslash, or a control character.
-fn is_special(byte: u8) -> bool {
-    // Without the branches of `||`, so that it is one operation on many bytes.
-    u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20) != 0
+/// Not 0 where a byte inside a string means more than itself: the closing quote, a backslash, or a control character.
+///
+/// As in [`eight`], a term's high bit is set where the byte fits it. Written with comparisons, this compiles to twice
+/// the operations for each block.
+const fn is_special(byte: u8) -> u8 {
+    let quote = (byte ^ b'"').wrapping_sub(1);
+    let backslash = (byte ^ b'\\').wrapping_sub(1);
+    let control = byte.wrapping_sub(0x20);
+    (quote | backslash | control) & !byte & 0x80
 }
 
 /// The offset of the first special byte from `at` on, or the length where there is none.
@@ -25,7 +30,7 @@ pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
     }
     // Without an early exit inside a block, this compiles to a few vector comparisons.
     while let Some(block) = bytes.get(at..at + BLOCK) {
-        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
+        if block.iter().fold(0, |found, byte| found | is_special(*byte)) != 0 {
             break;
         }
         at += BLOCK;
@@ -53,7 +58,7 @@ fn eight(bytes: &[u8], at: usize) -> Option<usize> {
 
 #[inline]
 fn one_by_one(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|byte| is_special(*byte)).map_or(bytes.len(), |found| at + found)
+    bytes[at..].iter().position(|byte| is_special(*byte) != 0).map_or(bytes.len(), |found| at + found)
 }
 
 /// Four hexadecimal digits at an offset.
