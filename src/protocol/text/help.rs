@@ -54,6 +54,7 @@ fn list() -> String {
         let _ = write!(text, "\n  {synopsis:SYNOPSIS_COLUMNS$} {}", entry.about);
     }
     text.push_str("\n//shrug says /shrug. /help history tells more about /history, and so on.");
+    text.push_str("\nCtrl-R shows a half-typed line again, when others' lines have run through it.");
     text
 }
 
