@@ -34,8 +34,8 @@ pub(crate) fn only(source: &str) -> String {
 pub(crate) fn tests_begin(source: &str) -> usize {
     let lines: Vec<_> = source.lines().map(str::trim).collect();
     let inline = |at: usize| {
-        lines[at] == "#[cfg(test)]"
-            && lines[at + 1..].iter().find(|line| !line.starts_with("#[")).is_some_and(|line| line.starts_with("mod "))
+        let module = lines[at + 1..].iter().find(|line| !line.starts_with("#["));
+        lines[at] == "#[cfg(test)]" && module.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
     };
     (0..lines.len()).find(|&at| inline(at)).unwrap_or(lines.len())
 }
@@ -122,5 +122,5 @@ fn a_name_that_ends_in_r_before_a_string_macro_is_no_raw_string() {
 #[test]
 fn unit_tests_begin_at_their_module_and_not_at_a_single_item() {
     assert_eq!(tests_begin("a\n#[cfg(test)]\nfn b() {}\n#[cfg(test)]\n#[path = \"c\"]\nmod tests {\n"), 3);
-    assert_eq!(tests_begin("a\nb\n"), 2);
+    assert_eq!(tests_begin("a\n#[cfg(test)]\nmod tests;\nb\n"), 4, "those are in another file");
 }
