@@ -62,7 +62,8 @@ pub(crate) fn idle_tests(source: &str, is_test: bool) -> Vec<String> {
 /// Every queue has a limit.
 pub(crate) fn unbounded(source: &str) -> Vec<String> {
     let is_unbounded = |line: &str| {
-        words(line).any(|word| word.to_lowercase().starts_with("unbounded"))
+        words(line)
+            .any(|word| ["unbounded", "unbounded_channel", "UnboundedSender", "UnboundedReceiver"].contains(&word))
             || (line.contains("mpsc::channel()") || line.contains("mpsc::channel::<") && line.contains(">()"))
     };
     found(source, is_unbounded, "a channel without a bound")
@@ -171,6 +172,7 @@ mod tests {
         assert_eq!(unbounded("let (a, b) = std::sync::mpsc::channel();").len(), 1);
         assert_eq!(unbounded("let (a, b) = mpsc::channel::<u8>();").len(), 1);
         assert_eq!(unbounded("let (a, b) = mpsc::channel(8); // never unbounded"), [""; 0]);
+        assert_eq!(unbounded("map.range((Bound::Unbounded, Bound::Unbounded))"), [""; 0]);
     }
 
     #[test]
