@@ -1,4 +1,6 @@
 //! The connections the router knows: how they come, how they end, and what is kept of each.
+//!
+//! A connection's place in rooms is the hall's to keep; here is only what makes its end complete.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

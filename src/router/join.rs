@@ -1,4 +1,7 @@
 //! Joining and leaving: memberships and where they begin to read.
+//!
+//! It says where a member begins and hands it over to catching up; it never writes to a connection what was said
+//! before.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! `/help`: the list of commands, and more about each.
+//!
+//! The text comes from the table of commands, so that none can be there and not be told of.
 
 use std::fmt::Write;
 
