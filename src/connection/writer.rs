@@ -81,10 +81,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             SPARE.set(Some(work));
             self.drain.written(done);
             if let Err(error) = written {
-                return self.give_up(&error).await;
+                return Box::pin(self.give_up(error)).await;
             }
             if has_bye {
-                return self.end().await;
+                return Box::pin(self.end()).await;
             }
             if self.drain.is_awaited() && self.router.drained(self.conn).await.is_err() {
                 break;
@@ -95,7 +95,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
         self.encoder.encode(Item::Events(vec![bye]), &mut output);
         if self.write(output.slices()).await.is_ok() {
-            self.end().await;
+            Box::pin(self.end()).await;
         }
     }
 
@@ -162,7 +162,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// The peer cannot be written to any more.
-    async fn give_up(mut self, error: &io::Error) {
+    async fn give_up(mut self, error: io::Error) {
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
         tracing::debug!(conn = %self.conn, %error, "cannot write");
         self.drain.deaf();

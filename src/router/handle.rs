@@ -46,6 +46,13 @@ pub struct Parcel {
     pub done: Option<oneshot::Sender<Outcome>>,
 }
 
+impl Parcel {
+    /// Nothing asked yet.
+    pub fn new(conn: ConnId) -> Box<Self> {
+        Box::new(Self { conn, intake: Intake::default(), done: None })
+    }
+}
+
 /// What the server tells the router, on a channel of its own so that no crowd of connections delays it.
 #[derive(Debug)]
 pub enum Control {
@@ -77,14 +84,15 @@ impl RouterHandle {
     }
 
     /// Hands requests over.
-    pub async fn ask(&self, conn: ConnId, intake: Intake) -> Result<(), RouterGone> {
-        self.send(Message::Parcel(Box::new(Parcel { conn, intake, done: None }))).await
+    pub async fn ask(&self, parcel: Box<Parcel>) -> Result<(), RouterGone> {
+        self.send(Message::Parcel(parcel)).await
     }
 
     /// Hands requests over and waits until the last is done.
-    pub async fn ask_and_wait(&self, conn: ConnId, intake: Intake) -> Result<Outcome, RouterGone> {
+    pub async fn ask_and_wait(&self, mut parcel: Box<Parcel>) -> Result<Outcome, RouterGone> {
         let (done, outcome) = oneshot::channel();
-        self.send(Message::Parcel(Box::new(Parcel { conn, intake, done: Some(done) }))).await?;
+        parcel.done = Some(done);
+        self.send(Message::Parcel(parcel)).await?;
         outcome.await.map_err(|_| RouterGone)
     }
 

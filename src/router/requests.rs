@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Router;
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::Act;
+use super::{ConnMap, Router};
 use crate::model::{Code, ConnId, ErrorEvent, Event, OkEvent, Part, Place, Reply, Request, Tag};
 
 /// What an asker can always be told, so that an answer that does not fit becomes an error that does.
@@ -35,7 +35,7 @@ pub(super) struct Requests {
     open: HashMap<u64, Open>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// The questions of each connection, asked or to be answered.
-    by_conn: HashMap<ConnId, BTreeSet<u64>>,
+    by_conn: ConnMap<BTreeSet<u64>>,
 }
 
 impl Requests {
