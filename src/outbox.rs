@@ -139,13 +139,11 @@ impl Outbox {
         let cost = cost(&item);
         // Counted first, so that the writer never takes away what is not there yet.
         self.shared.feed.fetch_add(cost, Ordering::Relaxed);
-        match self.items.try_send(item) {
-            Ok(()) => Ok(cost),
-            Err(_) => {
-                self.shared.feed.fetch_sub(cost, Ordering::Relaxed);
-                Err(Full)
-            }
+        if self.items.try_send(item).is_err() {
+            self.shared.feed.fetch_sub(cost, Ordering::Relaxed);
+            return Err(Full);
         }
+        Ok(cost)
     }
 
     /// Puts answers in. They may go over the budget, which stops the reader; [`Full`] only where nothing fits at all.

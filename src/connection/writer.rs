@@ -37,6 +37,12 @@ struct Work {
     has_bye: bool,
 }
 
+/// What a writer has to do.
+enum Woken {
+    Item(Item),
+    Timer,
+}
+
 /// One connection's writer.
 pub(super) struct Writer<W> {
     output: W,
@@ -63,9 +69,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     /// Writes until goodbye is said.
     pub(super) async fn run(mut self) {
-        while let Some(first) = self.drain.next().await {
+        while let Some(woken) = self.wait().await {
             let mut work = SPARE.take().unwrap_or_default();
-            self.gather(first, &mut work);
+            match woken {
+                Woken::Item(first) => self.gather(first, &mut work),
+                Woken::Timer => self.encoder.flush(&mut work.output),
+            }
             let written = self.write(work.output.slices()).await;
             let (done, has_bye) = (std::mem::take(&mut work.done), std::mem::take(&mut work.has_bye));
             work.output.clear();
@@ -90,6 +99,17 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
+    /// Waits for something to write: an item, or the time to tell what the encoder held back.
+    async fn wait(&mut self) -> Option<Woken> {
+        let Some(until) = self.encoder.pending_until() else {
+            return self.drain.next().await.map(Woken::Item);
+        };
+        tokio::select! {
+            item = self.drain.next() => item.map(Woken::Item),
+            () = tokio::time::sleep_until(until.into()) => Some(Woken::Timer),
+        }
+    }
+
     /// Encodes everything that waits.
     fn gather(&mut self, first: Item, work: &mut Work) {
         let mut next = Some(first);
@@ -108,7 +128,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
-    async fn write(&mut self, slices: &mut Vec<Bytes>) -> io::Result<()> {
+    async fn write(&mut self, slices: &mut [Bytes]) -> io::Result<()> {
         let mut at = 0;
         while at < slices.len() {
             let output = &mut self.output;

@@ -30,6 +30,14 @@ pub async fn run(
                 Some(Control::Reload(config)) => router.reconfigure(config),
                 None => has_control = false,
             },
+            () = shutdown.cancelled() => {
+                // What was sent before is answered; what comes after finds the mailbox closed.
+                mailbox.close();
+                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
+                    round(&mut router, &mut messages);
+                }
+                break;
+            }
             () = expired(deadline) => {
                 router.at(now());
                 router.expire();
@@ -40,14 +48,6 @@ pub async fn run(
                     break;
                 }
                 round(&mut router, &mut messages);
-            }
-            () = shutdown.cancelled() => {
-                // What was sent before is answered; what comes after finds the mailbox closed.
-                mailbox.close();
-                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
-                    round(&mut router, &mut messages);
-                }
-                break;
             }
         }
     }

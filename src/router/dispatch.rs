@@ -52,8 +52,8 @@ impl Router {
         let done = match command {
             Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
             Command::Send(_) => Ok(()),
-            Command::Hello(hello) => self.hello(id, tag, *hello),
-            Command::Join(join) => self.join(id, tag, *join),
+            Command::Hello(hello) => self.hello(id, tag, &hello),
+            Command::Join(join) => self.join(id, tag, &join),
             Command::Leave(target) => self.leave(id, tag, &target),
             Command::Request(request) => self.request(id, tag, &request, bytes),
             Command::Reply(reply) => self.reply(id, tag, &reply, bytes),
@@ -65,10 +65,16 @@ impl Router {
             Command::Redact(room, seq) => self.redact(id, tag, &room, seq),
             Command::History(history) => self.history(id, tag, &history),
             Command::Who(room, page) => self.who(id, tag, room, &page),
-            Command::Rooms(pattern, page) => self.rooms(id, tag, pattern.as_deref(), &page),
+            Command::Rooms(pattern, page) => {
+                self.rooms(id, tag, pattern.as_deref(), &page);
+                Ok(())
+            }
             Command::Topic(room, topic) => self.topic(id, tag, &room, topic),
             Command::Nick(nick) => self.nick(id, tag, &nick),
-            Command::Stay => self.stay(id, tag),
+            Command::Stay => {
+                self.stay(id, tag);
+                Ok(())
+            }
             Command::Ping => {
                 self.tell(id, Event::Pong(tag));
                 Ok(())

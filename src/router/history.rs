@@ -21,12 +21,7 @@ impl Router {
             Place::Direct(nick) => self.known_direct_hall(id, nick)?,
         };
         self.flush(hall_id);
-        let Some(hall) = self.halls.get_mut(hall_id) else { return Err(gone()) };
-        let keep = hall.room.keep(self.now.unix_ms);
-        let before = hall.room.log.bytes();
-        hall.room.log.trim(keep);
-        let trimmed = before - hall.room.log.bytes();
-        self.halls.history_bytes -= trimmed;
+        self.trim(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let place = hall.place_for(conn.identity());
         let (page, gap) = page(hall, place.clone(), wanted, self.config.limits.max_line - ENVELOPE_BYTES);
@@ -58,6 +53,15 @@ impl Router {
         self.ok(id, tag, OkEvent { op: "redact", place, seq: Some(seq), ..OkEvent::default() });
         self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
         Ok(())
+    }
+
+    /// Lets go of what is too old, before somebody reads.
+    pub(super) fn trim(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let before = hall.room.log.bytes();
+        hall.room.log.trim(hall.room.keep(self.now.unix_ms));
+        let freed = before - hall.room.log.bytes();
+        self.halls.history_bytes -= freed;
     }
 
     fn put_back(&mut self, hall_id: HallId, seq: Seq, chunk: &Arc<Chunk>, line: usize) {

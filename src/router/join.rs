@@ -13,16 +13,16 @@ use crate::model::{
 };
 
 impl Router {
-    pub(super) fn join(&mut self, id: ConnId, tag: Tag, join: Join) -> Result<(), ErrorEvent> {
+    pub(super) fn join(&mut self, id: ConnId, tag: Tag, join: &Join) -> Result<(), ErrorEvent> {
         match &join.target {
             Target::Place(place) => {
                 let hall = match place {
-                    Place::Room(room) => self.joinable(id, room, &join)?,
+                    Place::Room(room) => self.joinable(id, room, join)?,
                     Place::Direct(nick) => self.direct_hall(id, nick)?,
                 };
-                self.join_hall(id, tag, hall, &join)
+                self.join_hall(id, tag, hall, join)
             }
-            Target::Pattern(pattern) => self.observe(id, tag, pattern, &join),
+            Target::Pattern(pattern) => self.observe(id, tag, pattern, join),
         }
     }
 
@@ -54,6 +54,7 @@ impl Router {
         // What is drafted was said before the join, so it is none of the live messages behind it.
         self.flush(hall_id);
         self.touch(hall_id);
+        self.trim(hall_id);
         let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
         let was_in = hall.members.get(&id).map(|member| member.part);
         let part = join.part.or(was_in).unwrap_or_default();
@@ -126,7 +127,7 @@ impl Router {
         let is_listed = member.part != Part::Observer;
         hall.listed -= usize::from(is_listed);
         if is_listed && words.is_some() {
-            self.announce_left(id, hall_id, words.filter(|words| !words.is_empty()));
+            self.announce_left(id, hall_id, words.as_ref().filter(|words| !words.is_empty()));
         }
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         hall.members.swap_remove(&id);

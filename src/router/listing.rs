@@ -65,13 +65,7 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn rooms(
-        &mut self,
-        id: ConnId,
-        tag: Tag,
-        pattern: Option<&Pattern>,
-        page: &Page<RoomName>,
-    ) -> Result<(), ErrorEvent> {
+    pub(super) fn rooms(&mut self, id: ConnId, tag: Tag, pattern: Option<&Pattern>, page: &Page<RoomName>) {
         let mut room_left = self.config.limits.max_line - ENVELOPE_BYTES;
         let mut rooms = Vec::new();
         let mut more = false;
@@ -102,6 +96,5 @@ impl Router {
             });
         }
         self.tell(id, Event::Rooms { tag, rooms, more });
-        Ok(())
     }
 }

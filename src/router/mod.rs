@@ -124,6 +124,9 @@ impl Router {
 
     /// Ends a round: delivers what the messages so far brought.
     pub fn settle(&mut self) {
+        for hall in self.parked.released() {
+            self.touch(hall);
+        }
         self.flush_answers();
         while let Some(hall) = self.dirty.pop() {
             self.flush(hall);
@@ -150,8 +153,5 @@ impl Router {
         self.expire_requests();
         self.expire_halls();
         self.parked.expire(self.now.instant);
-        for hall in self.parked.released() {
-            self.touch(hall);
-        }
     }
 }

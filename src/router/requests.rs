@@ -96,8 +96,8 @@ impl Router {
                 let worker = self.sessions.find(nick);
                 let words = || ErrorEvent::new(Code::NoSuchNick, format!("nobody here is called {nick}"));
                 let worker = worker.ok_or_else(words)?;
-                let works = worker != id && self.is_worker_somewhere(worker) && self.can_take(worker, size);
-                (works.then_some(worker).ok_or_else(no_responders)?, None)
+                let can_answer = worker != id && self.is_worker_somewhere(worker) && self.can_take(worker, size);
+                (can_answer.then_some(worker).ok_or_else(no_responders)?, None)
             }
         };
         let deadline = self.now.instant + request.timeout;
