@@ -55,7 +55,8 @@ impl Hub {
         std::thread::spawn(move || errors.lines().map_while(Result::ok).for_each(|line| drop(lines.try_send(line))));
         let mut output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut address = |protocol: &str| -> SocketAddr {
-            let line = output.next().and_then(Result::ok).expect("it says where it listens");
+            let line = output.next().and_then(Result::ok);
+            let line = line.unwrap_or_else(|| panic!("it does not listen: {:#?}", log.iter().collect::<Vec<String>>()));
             let address = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix(protocol));
             address.unwrap_or_else(|| panic!("{line}")).parse().expect("it is an address")
         };

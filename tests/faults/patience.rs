@@ -7,7 +7,7 @@ use super::hub::Hub;
 
 #[test]
 fn a_line_that_is_not_ended_in_time_ends_the_connection() {
-    let hub = Hub::start("[limits]\nline_timeout = \"300ms\"\n");
+    let hub = Hub::start("[limits]\nline_timeout = \"1s\"\n");
     let mut client = hub.client();
     client.pong();
     client.raw("{\"op\":\"pi");
@@ -18,7 +18,7 @@ fn a_line_that_is_not_ended_in_time_ends_the_connection() {
 
 #[test]
 fn a_line_that_trickles_in_is_not_given_more_time_for_each_byte() {
-    let hub = Hub::start("[limits]\nline_timeout = \"300ms\"\n");
+    let hub = Hub::start("[limits]\nline_timeout = \"1s\"\n");
     let mut client = hub.client();
     let mut other = hub.client();
     // Each round trip of the other is a moment in which one more byte comes.
@@ -31,7 +31,7 @@ fn a_line_that_trickles_in_is_not_given_more_time_for_each_byte() {
 
 #[test]
 fn an_over_long_line_has_to_end_in_time_too() {
-    let hub = Hub::start("[limits]\nline_timeout = \"300ms\"\n");
+    let hub = Hub::start("[limits]\nline_timeout = \"1s\"\n");
     let mut client = hub.client();
     client.raw("x".repeat(100_000));
     assert_eq!(client.next().map(|event| event["code"].clone()), Some(json!("line_too_long")));
@@ -40,7 +40,7 @@ fn an_over_long_line_has_to_end_in_time_too() {
 
 #[test]
 fn a_client_that_says_nothing_is_left_alone() {
-    let hub = Hub::start("[limits]\nline_timeout = \"100ms\"\n");
+    let hub = Hub::start("[limits]\nline_timeout = \"1s\"\n");
     let mut listener = hub.client();
     listener.join("lobby");
     let mut slow = hub.client();

@@ -145,11 +145,8 @@ fn oldest_kept(hub: &Hub) -> u64 {
     gap["last"].as_u64().expect("a number") + 1
 }
 
-fn config(history: &str) -> String {
-    format!(
-        "[limits]\nwrite_timeout = \"10m\"\n[[rooms]]\npattern = \"flood\"\nhistory = \"{history}\"\n\
-         keep_bytes = \"8MiB\"\nkeep_messages = 0\n"
-    )
+fn config(room: &str) -> String {
+    format!("[limits]\nwrite_timeout = \"10m\"\n[[rooms]]\npattern = \"flood\"\n{room}\n")
 }
 
 fn assert_small(hub: &Hub) {
@@ -160,7 +157,7 @@ fn assert_small(hub: &Hub) {
 
 #[test]
 fn a_member_that_reads_nothing_never_stalls_the_others() {
-    let hub = Hub::start(&config("memory"));
+    let hub = Hub::start(&config("history = \"memory\"\nkeep_bytes = \"8MiB\"\nkeep_messages = 0"));
     let mut stalled = flood(&hub);
     let found = read_again(&mut stalled);
     assert_eq!(found.received + found.missed, MESSAGES);
@@ -174,7 +171,7 @@ fn a_member_that_reads_nothing_never_stalls_the_others() {
 
 #[test]
 fn a_member_that_reads_nothing_misses_an_exact_count_where_nothing_is_kept() {
-    let hub = Hub::start(&config("none"));
+    let hub = Hub::start(&config("history = \"none\""));
     let mut stalled = flood(&hub);
     let found = read_again(&mut stalled);
     assert_eq!(found.received + found.missed, MESSAGES);
