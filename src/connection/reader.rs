@@ -97,7 +97,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads until the input ends or the connection does; `held` is what was read already.
+    /// Reads until the input ends or the connection does, and waits for the writer; `held` is what was read already.
     pub(super) async fn run(mut self, held: BytesMut) {
         let stop = match self.read(held).await {
             Ok(never) => match never {},
@@ -107,6 +107,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             Stop::End => self.stay().await,
             Stop::Closing => self.linger().await,
         }
+        // A connection is one for as long as its socket is there, and counted by its reader.
+        self.source.over().await;
     }
 
     async fn read(&mut self, mut held: BytesMut) -> Result<std::convert::Infallible, Stop> {
