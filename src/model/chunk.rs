@@ -30,7 +30,7 @@ pub struct Sender {
 pub struct Line {
     /// Offset behind the line's `\n`.
     pub end: u32,
-    /// Offset of the body's first byte; the body ends where [`Line::body_end`] says.
+    /// Offset of the body's first byte; it has [`Line::body_len`] of them.
     pub body: u32,
     /// Bytes of the body.
     pub body_len: u32,

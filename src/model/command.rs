@@ -1,4 +1,7 @@
 //! What a client asks: the input of the router, whatever protocol it came by.
+//!
+//! A protocol has checked all that can be known without the server's state: names are names, numbers are in range. The
+//! bytes of a body stay where they were read; a command only says where they are.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! From a parcel to the concern that decides each of its commands.
+//!
+//! It holds the order of a connection's commands and who answers them, and no rule about any of them.
 
 use super::publish::LastPlace;
 use super::{Parcel, Router};

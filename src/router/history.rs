@@ -1,4 +1,6 @@
 //! The past: reading a stretch of what was said, and blanking a message.
+//!
+//! It reads the room's own log and waits for no store; what a page leaves out, it says with `more`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
 //! Request and reply: a question goes to one worker, and its asker hears exactly once what came of it.
+//!
+//! Every open request has a deadline and a place among those of its asker, so none is forgotten and none is answered
+//! twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
