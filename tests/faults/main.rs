@@ -10,8 +10,10 @@ mod endings;
 mod hub;
 mod patience;
 mod reload;
+mod shell;
 mod shutdown;
 mod stalled;
+mod terminal;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -108,4 +108,25 @@ fn a_signal_right_after_the_server_listens_ends_it_in_order() {
         let status = hub.ended();
         assert_eq!(status.code(), Some(0), "{status}");
     }
+}
+
+#[test]
+fn as_the_first_process_of_a_container_it_ends_on_a_signal() {
+    // The kernel gives the first process of a namespace no default for a signal: one it does not handle is nothing to it.
+    const NAMESPACE: [&str; 6] = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    super::terminal::require("unshare", "util-linux");
+    let permitted = std::process::Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).arg("true").status();
+    if !permitted.is_ok_and(|status| status.success()) {
+        // Some containers may not make namespaces of their own.
+        return;
+    }
+    let mut hub = Hub::start_by(&NAMESPACE, "");
+    let mut client = hub.client();
+    client.pong();
+    let unshare = hub.pid().as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).expect("it runs");
+    let first = children.trim().parse().ok().and_then(Pid::from_raw).expect("it has one child");
+    kill_process(first, Signal::TERM).expect("it runs");
+    assert_eq!(client.event("bye")["reason"], "shutdown");
+    assert_eq!(hub.ended().code(), Some(0));
 }
