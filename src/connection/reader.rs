@@ -96,7 +96,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads until the input ends or the connection does; `held` is what was read already.
+    /// Reads until the input ends or the connection does, and waits for the writer; `held` is what was read already.
     pub(super) async fn run(mut self, held: BytesMut) {
         let stop = match self.read(held).await {
             Ok(never) => match never {},
@@ -106,6 +106,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             Stop::End => Box::pin(self.stay()).await,
             Stop::Closing => Box::pin(self.linger()).await,
         }
+        // A connection is one for as long as its socket is there, and counted by its reader.
+        self.source.over().await;
     }
 
     async fn read(&mut self, mut held: BytesMut) -> Result<std::convert::Infallible, Stop> {
