@@ -286,6 +286,12 @@ impl Router {
         id
     }
 
+    /// A hall as a connection names it: a room as it was first written, a conversation by the other's nick.
+    pub(super) fn place_of(&self, id: ConnId, hall: HallId) -> Option<Place> {
+        let (hall, conn) = self.halls.get(hall).zip(self.conns.get(&id))?;
+        Some(hall.place_for(conn.identity()))
+    }
+
     /// Notes that a hall has something to deliver, or may have become superfluous.
     pub(super) fn touch(&mut self, id: HallId) {
         if let Some(hall) = self.halls.get_mut(id).filter(|hall| !hall.is_dirty) {

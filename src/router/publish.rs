@@ -54,8 +54,10 @@ impl Router {
         };
         match self.accept(id, hall, bytes, place, send) {
             Ok((seq, ts, dup)) => {
-                if tag.wants_ok() {
-                    self.tell(id, Event::Sent { tag, place: place.clone(), seq, ts, dup });
+                if tag.wants_ok()
+                    && let Some(place) = self.place_of(id, hall)
+                {
+                    self.tell(id, Event::Sent { tag, place, seq, ts, dup });
                 }
                 Outcome::Done
             }
@@ -122,6 +124,9 @@ impl Router {
             self.flush(hall_id);
         }
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
+        // Whoever it is for is named as they write themselves.
+        let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
+        let place = to.as_ref().unwrap_or(place);
         let (seq, ts) = hall.room.log.number(self.now.unix_ms);
         if let Some(key) = key {
             hall.room.keys.insert(key, seq, ts, self.now.instant);

@@ -108,7 +108,11 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.open_requests += 1;
         }
-        let (place, ts) = (request.place.clone(), self.now.unix_ms);
+        let place = match hall {
+            Some(hall) => self.place_of(id, hall),
+            None => self.conns.get(&worker).map(|conn| Place::Direct(Arc::clone(conn.nick()))),
+        };
+        let (place, ts) = (place.unwrap_or_else(|| request.place.clone()), self.now.unix_ms);
         self.tell(worker, Event::Request { place, req: req.to_string().into(), sender, ts, headers, body });
         Ok(())
     }
