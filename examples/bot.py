@@ -26,7 +26,7 @@ def answer(body):
     if name == "!time":
         return datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S UTC")
     if name == "!echo":
-        return rest or "…"
+        return rest.strip() or "…"
     if name == "!roll":
         dice = re.fullmatch(r"([1-9]\d?)d([1-9]\d{0,3})", rest.strip())
         if not dice:
