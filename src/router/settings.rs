@@ -44,8 +44,6 @@ impl Router {
         let ok = OkEvent {
             op: "create",
             place: Some(Place::Room(Arc::clone(room))),
-            seq: Some(hall.room.log.newest()),
-            epoch: Some(hall.room.log.epoch().clone()),
             existed,
             ..OkEvent::default()
         };
