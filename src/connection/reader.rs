@@ -329,7 +329,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
 async fn expired(deadline: Option<Instant>) {
     match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
+        // Boxed, so that one who waits for nothing holds no timer.
+        Some(at) => Box::pin(tokio::time::sleep_until(at)).await,
         None => std::future::pending().await,
     }
 }

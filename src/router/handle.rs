@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
@@ -112,6 +113,11 @@ impl RouterHandle {
     }
 
     async fn send(&self, message: Message) -> Result<(), RouterGone> {
-        self.mailbox.send(message).await.map_err(|_| RouterGone)
+        match self.mailbox.try_send(message) {
+            Ok(()) => Ok(()),
+            // Boxed, so that a connection that need not wait does not hold what waiting takes.
+            Err(TrySendError::Full(message)) => Box::pin(self.mailbox.send(message)).await.map_err(|_| RouterGone),
+            Err(TrySendError::Closed(_)) => Err(RouterGone),
+        }
     }
 }

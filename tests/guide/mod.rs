@@ -30,7 +30,8 @@ impl Server {
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
         let config = folder.0.join("linehub.toml");
-        let listen = ["auto", "json"].map(|protocol| format!("[[listen]]\naddr = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"\n"));
+        let listen =
+            ["auto", "json"].map(|protocol| format!("[[listen]]\naddr = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"\n"));
         std::fs::write(&config, listen.concat()).expect("the folder for temporary files can be written");
         let mut child = Command::new(env!("CARGO_BIN_EXE_linehub"))
             .args(["serve", "--log", "error", "--config"])
@@ -44,7 +45,8 @@ impl Server {
         let [auto, json] = ["(auto)", "(json)"].map(|protocol| {
             let mut line = String::new();
             output.read_line(&mut line).expect("it says where it listens");
-            let port = line.strip_prefix("listening on 127.0.0.1:").and_then(|rest| rest.trim_end().strip_suffix(protocol));
+            let port =
+                line.strip_prefix("listening on 127.0.0.1:").and_then(|rest| rest.trim_end().strip_suffix(protocol));
             port.and_then(|port| port.trim().parse().ok()).unwrap_or_else(|| panic!("a port, not {line:?}"))
         });
         Self { child, auto, json, folder, _output: output }
