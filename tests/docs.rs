@@ -178,7 +178,8 @@ fn the_reference_has_the_settings_of_a_room() {
     }
     let shipped = std::fs::read_to_string(Path::new(ROOT).join("config/linehub.toml")).expect("it is shipped");
     let (_, rules) = shipped.split_once("# [[rooms]]").expect("it has an example of a rule");
-    let keys = rules.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(" = ")).map(|(key, _)| key.to_owned());
+    let keys =
+        rules.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(" = ")).map(|(key, _)| key.to_owned());
     let expected: BTreeSet<String> = keys.filter(|key| key != "pattern").chain(["topic".to_owned()]).collect();
     assert_eq!(words("settings"), expected);
 }
