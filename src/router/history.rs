@@ -21,12 +21,7 @@ impl Router {
             Place::Direct(nick) => self.known_direct_hall(id, nick)?,
         };
         self.flush(hall_id);
-        let Some(hall) = self.halls.get_mut(hall_id) else { return Err(gone()) };
-        let keep = hall.room.keep(self.now.unix_ms);
-        let before = hall.room.log.bytes();
-        hall.room.log.trim(keep);
-        let trimmed = before - hall.room.log.bytes();
-        self.halls.history_bytes -= trimmed;
+        self.let_go_of_old(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let place = hall.place_for(conn.identity());
         let (page, gap) = page(hall, place.clone(), wanted, self.config.limits.max_line - ENVELOPE_BYTES);
@@ -39,6 +34,15 @@ impl Router {
             self.mark_shown(id, hall_id, newest);
         }
         Ok(())
+    }
+
+    /// Lets go of what a hall no longer keeps, so that nobody is shown what is past its age.
+    pub(super) fn let_go_of_old(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let keep = hall.room.keep(self.now.unix_ms);
+        let before = hall.room.log.bytes();
+        hall.room.log.trim(keep);
+        self.halls.history_bytes -= before - hall.room.log.bytes();
     }
 
     pub(super) fn redact(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seq: Seq) -> Result<(), ErrorEvent> {
@@ -55,7 +59,7 @@ impl Router {
         let blanked = without_body(&chunk, line);
         self.put_back(hall_id, seq, &blanked, line);
         let place = Some(Place::Room(Arc::clone(room)));
-        self.ok(id, tag, OkEvent { op: "redact", place, seq: Some(seq), ..OkEvent::default() });
+        self.ok(id, tag, OkEvent { op: "redact", place, ..OkEvent::default() });
         self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
         Ok(())
     }

@@ -54,6 +54,7 @@ impl Router {
         // What is drafted was said before the join, so it is none of the live messages behind it.
         self.flush(hall_id);
         self.touch(hall_id);
+        self.let_go_of_old(hall_id);
         let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
         let was_in = hall.members.get(&id).map(|member| member.part);
         let part = join.part.or(was_in).unwrap_or_default();
