@@ -139,18 +139,16 @@ impl Outbox {
         let cost = cost(&item);
         // Counted first, so that the writer never takes away what is not there yet.
         self.shared.feed.fetch_add(cost, Ordering::Relaxed);
-        match self.items.try_send(item) {
-            Ok(()) => Ok(cost),
-            Err(_) => {
-                self.shared.feed.fetch_sub(cost, Ordering::Relaxed);
-                Err(Full)
-            }
+        if self.items.try_send(item).is_err() {
+            self.shared.feed.fetch_sub(cost, Ordering::Relaxed);
+            return Err(Full);
         }
+        Ok(cost)
     }
 
     /// Puts answers in. They may go over the budget, which stops the reader; [`Full`] only where nothing fits at all.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        answer(&self.shared, &self.items, Item::Events(events))
+        answer(&self.shared, &self.items, Item::Events(Box::new(events)))
     }
 
     /// Whether answers that nobody asked for, such as work and presence, still fit.
@@ -193,7 +191,7 @@ impl Outbox {
 impl Source {
     /// Puts the reader's own answers in.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        self.put(Item::Events(events))
+        self.put(Item::Events(Box::new(events)))
     }
 
     /// Has everything that follows written in another protocol.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Protocol};
-use crate::model::ConnId;
+use crate::model::{ByeReason, ConnId};
 use crate::outbox::{Total, outbox};
 use crate::protocol::sniff::{Sniffed, sniff};
 use crate::protocol::{Terms, Wire, codec};
@@ -75,8 +75,25 @@ pub async fn serve<R, W>(
     }
     let writer = Writer::new(output, conn, drain, encoder, services.router.clone(), terms, config.limits.write_timeout);
     services.tasks.spawn(writer.run());
+    let guard = Guard { conn, services: services.clone() };
     let reader = Reader::new(input, conn, source, (wire, decoder), services.router, &config);
     reader.run(held).await;
+    drop(guard);
+}
+
+/// Has the router end a connection whose reader failed, which nobody else would tell it.
+struct Guard {
+    conn: ConnId,
+    services: Services,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (conn, router) = (self.conn, self.services.router.clone());
+            self.services.tasks.spawn(async move { router.close(conn, ByeReason::Closed).await });
+        }
+    }
 }
 
 /// Reads until the first bytes show a protocol, or the silence does.

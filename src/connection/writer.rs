@@ -37,6 +37,12 @@ struct Work {
     has_bye: bool,
 }
 
+/// What a writer has to do.
+enum Woken {
+    Item(Item),
+    Timer,
+}
+
 /// One connection's writer.
 pub(super) struct Writer<W> {
     output: W,
@@ -63,30 +69,44 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     /// Writes until goodbye is said.
     pub(super) async fn run(mut self) {
-        while let Some(first) = self.drain.next().await {
+        while let Some(woken) = self.wait().await {
             let mut work = SPARE.take().unwrap_or_default();
-            self.gather(first, &mut work);
+            match woken {
+                Woken::Item(first) => self.gather(first, &mut work),
+                Woken::Timer => self.encoder.flush(&mut work.output),
+            }
             let written = self.write(work.output.slices()).await;
             let (done, has_bye) = (std::mem::take(&mut work.done), std::mem::take(&mut work.has_bye));
             work.output.clear();
             SPARE.set(Some(work));
             self.drain.written(done);
             if let Err(error) = written {
-                return self.give_up(&error).await;
+                return Box::pin(self.give_up(error)).await;
             }
             if has_bye {
-                return self.end().await;
+                return Box::pin(self.end()).await;
             }
-            if self.drain.is_awaited() && self.router.drained(self.conn).await.is_err() {
+            if self.drain.is_awaited() && Box::pin(self.router.drained(self.conn)).await.is_err() {
                 break;
             }
         }
         // The router has gone without a word, which only a fault of its own explains.
         let mut output = Output::default();
         let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
-        self.encoder.encode(Item::Events(vec![bye]), &mut output);
+        self.encoder.encode(Item::Events(Box::new(vec![bye])), &mut output);
         if self.write(output.slices()).await.is_ok() {
-            self.end().await;
+            Box::pin(self.end()).await;
+        }
+    }
+
+    /// Waits for something to write: an item, or the time to tell what the encoder held back.
+    async fn wait(&mut self) -> Option<Woken> {
+        let Some(until) = self.encoder.pending_until() else {
+            return self.drain.next().await.map(Woken::Item);
+        };
+        tokio::select! {
+            item = self.drain.next() => item.map(Woken::Item),
+            () = Box::pin(tokio::time::sleep_until(until.into())) => Some(Woken::Timer),
         }
     }
 
@@ -108,7 +128,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
-    async fn write(&mut self, slices: &mut Vec<Bytes>) -> io::Result<()> {
+    async fn write(&mut self, slices: &mut [Bytes]) -> io::Result<()> {
         let mut at = 0;
         while at < slices.len() {
             let output = &mut self.output;
@@ -123,7 +143,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             // Nearly every write is taken at once: only one that is not needs a timer.
             let written = match poll_fn(|context| Poll::Ready(attempt(context))).await {
                 Poll::Ready(written) => written?,
-                Poll::Pending => tokio::time::timeout(self.write_timeout, poll_fn(attempt))
+                Poll::Pending => Box::pin(tokio::time::timeout(self.write_timeout, poll_fn(attempt)))
                     .await
                     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
             };
@@ -142,7 +162,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// The peer cannot be written to any more.
-    async fn give_up(mut self, error: &io::Error) {
+    async fn give_up(mut self, error: io::Error) {
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
         tracing::debug!(conn = %self.conn, %error, "cannot write");
         self.drain.deaf();

@@ -8,6 +8,8 @@ pub mod json;
 pub mod sniff;
 pub mod text;
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
@@ -127,6 +129,14 @@ impl Intake {
 pub trait Encoder: Send {
     /// Appends what an item looks like on the wire.
     fn encode(&mut self, item: Item, out: &mut Output);
+
+    /// Until when something is held back, to be told together with what may still come: call [`Encoder::flush`] then.
+    fn pending_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Appends what is held back, whatever the time.
+    fn flush(&mut self, _out: &mut Output) {}
 }
 
 /// Bytes to write, in order: shared slices where they can be, copies where they must be.

@@ -90,7 +90,7 @@ mod tests {
         let key = Key::new(&Identity::Guest(1), "k");
         let mut keys = Keys::default();
         keys.insert(key, Seq(7), 5, start);
-        keys.expire(window, start + window - Duration::from_millis(1));
+        keys.expire(window, start + Duration::from_secs(119));
         assert_eq!(keys.find(key), Some(Stored { seq: Seq(7), ts: 5 }));
         keys.expire(window, start + window);
         assert_eq!(keys.find(key), None);

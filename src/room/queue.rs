@@ -92,16 +92,13 @@ impl Queue {
 
     /// Lets a connection take work, or changes how much it takes.
     pub fn enlist(&mut self, conn: ConnId, prefetch: u32, ack_wait: Option<Duration>) {
-        match self.workers.get_mut(&conn) {
-            Some(worker) => {
-                worker.prefetch = prefetch;
-                worker.ack_wait = ack_wait;
-            }
-            None => {
-                self.workers.insert(conn, Worker { prefetch, ack_wait, held: BTreeSet::new() });
-                self.turns.push_back(conn);
-            }
+        if let Some(worker) = self.workers.get_mut(&conn) {
+            worker.prefetch = prefetch;
+            worker.ack_wait = ack_wait;
+            return;
         }
+        self.workers.insert(conn, Worker { prefetch, ack_wait, held: BTreeSet::new() });
+        self.turns.push_back(conn);
     }
 
     /// Takes a worker away; what it held waits again at once, and that delivery does not count.

@@ -1,4 +1,6 @@
 //! The router's loop: what it waits for, and nothing of what it decides.
+//!
+//! It waits for parcels, timers and control alone, never for a connection: what it sends, it tries to send.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +32,14 @@ pub async fn run(
                 Some(Control::Reload(config)) => router.reconfigure(config),
                 None => has_control = false,
             },
+            () = shutdown.cancelled() => {
+                // What was sent before is answered; what comes after finds the mailbox closed.
+                mailbox.close();
+                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
+                    round(&mut router, &mut messages);
+                }
+                break;
+            }
             () = expired(deadline) => {
                 router.at(now());
                 router.expire();
@@ -40,14 +50,6 @@ pub async fn run(
                     break;
                 }
                 round(&mut router, &mut messages);
-            }
-            () = shutdown.cancelled() => {
-                // What was sent before is answered; what comes after finds the mailbox closed.
-                mailbox.close();
-                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
-                    round(&mut router, &mut messages);
-                }
-                break;
             }
         }
     }

@@ -1,4 +1,6 @@
 //! The connections the router knows: how they come, how they end, and what is kept of each.
+//!
+//! A connection's place in rooms is the hall's to keep; here is only what makes its end complete.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +8,7 @@ use std::time::{Duration, Instant};
 use indexmap::{IndexMap, IndexSet};
 
 use super::halls::HallId;
+use super::join::Told;
 use super::watches::WatchId;
 use super::{Connect, Router};
 use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Seq, SessionKey, Tag};
@@ -137,7 +140,7 @@ impl Router {
             is_mute: false,
             heard: self.now.instant,
         };
-        self.conns.insert(id, conn);
+        self.conns.insert(id, Box::new(conn));
     }
 
     /// A guest's number, and a nick for it that nobody has.
@@ -171,7 +174,7 @@ impl Router {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let is_done = conn.open_requests == 0 && !conn.lagging.values().any(CatchUp::is_replay);
         if let Some(Ending { tag, by_client, words }) = is_done.then(|| conn.ending.take()).flatten() {
-            self.close(id, ByeReason::Quit, tag, by_client, words);
+            self.close(id, ByeReason::Quit, tag, by_client, words.as_deref());
         }
     }
 
@@ -190,7 +193,7 @@ impl Router {
     }
 
     /// Takes a connection out of everything and says goodbye to it.
-    pub(super) fn close(&mut self, id: ConnId, reason: ByeReason, tag: Tag, by_client: bool, words: Option<Box<str>>) {
+    pub(super) fn close(&mut self, id: ConnId, reason: ByeReason, tag: Tag, by_client: bool, words: Option<&str>) {
         // Nobody is seen to leave before the last word.
         self.flush_all();
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -199,11 +202,13 @@ impl Router {
             let is_resumable = !by_client && !matches!(reason, ByeReason::Banned | ByeReason::Replaced);
             self.park(id, key, is_resumable);
         }
-        // One that is resumed goes on elsewhere: nobody sees it leave.
-        let is_announced = reason != ByeReason::Replaced;
-        let words = words.unwrap_or_else(|| reason.as_str().into());
+        let told = match (words, reason) {
+            (_, ByeReason::Replaced) => Told::Nothing,
+            (Some(words), _) => Told::Because(words),
+            (None, reason) => Told::Because(reason.as_str()),
+        };
         for hall in halls {
-            self.remove_member(id, hall, is_announced.then(|| words.clone().into_string().into()));
+            self.remove_member(id, hall, told);
         }
         self.unwatch_all(id, &watches);
         self.drop_requests_of(id);

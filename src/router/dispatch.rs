@@ -1,4 +1,6 @@
 //! From a parcel to the concern that decides each of its commands.
+//!
+//! It holds the order of a connection's commands and who answers them, and no rule about any of them.
 
 use std::sync::Arc;
 
@@ -58,11 +60,12 @@ impl Router {
             return Outcome::Refused;
         }
         let answer_tag = tag.clone();
+        let about = command.room().map(|room| self.as_written(room));
         let done = match command {
             Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
             Command::Send(_) => Ok(()),
-            Command::Hello(hello) => self.hello(id, tag, *hello),
-            Command::Join(join) => self.join(id, tag, *join),
+            Command::Hello(hello) => self.hello(id, tag, &hello),
+            Command::Join(join) => self.join(id, tag, &join),
             Command::Leave(target) => self.leave(id, tag, &target),
             Command::Request(request) => self.request(id, tag, &request, bytes),
             Command::Reply(reply) => self.reply(id, tag, &reply, bytes),
@@ -77,10 +80,16 @@ impl Router {
             Command::Redact(room, seq) => self.redact(id, tag, &self.as_written(&room), seq),
             Command::History(history) => self.history(id, tag, &history),
             Command::Who(room, page) => self.who(id, tag, room.map(|room| self.as_written(&room)), &page),
-            Command::Rooms(pattern, page) => self.rooms(id, tag, pattern.as_deref(), &page),
+            Command::Rooms(pattern, page) => {
+                self.rooms(id, tag, pattern.as_deref(), &page);
+                Ok(())
+            }
             Command::Topic(room, topic) => self.topic(id, tag, &self.as_written(&room), topic),
             Command::Nick(nick) => self.nick(id, tag, &nick),
-            Command::Stay => self.stay(id, tag),
+            Command::Stay => {
+                self.stay(id, tag);
+                Ok(())
+            }
             Command::Ping => {
                 self.tell(id, Event::Pong(tag));
                 Ok(())
@@ -93,7 +102,8 @@ impl Router {
         match done {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                let error = if error.op.is_some() { error } else { error.op(op) };
+                let mut error = if error.op.is_some() { error } else { error.op(op) };
+                error.room = error.room.or(about);
                 self.error(id, answer_tag, error);
                 Outcome::Refused
             }

@@ -1,4 +1,6 @@
 //! Who a connection is: `hello`, nicks, and taking an earlier connection over.
+//!
+//! A session's key goes to the connection that has it and to nobody else, the log included.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ struct Session {
 pub(super) struct Parked {
     open: HashMap<SessionKey, ConnId>,
     ended: HashMap<SessionKey, (Instant, Session)>,
+    /// Who they belong to, and how many to each.
+    identities: HashMap<Identity, usize>,
     deadlines: BTreeSet<(Instant, SessionKey)>,
     released: Vec<HallId>,
 }
@@ -44,10 +48,25 @@ impl Parked {
             if at > now {
                 return;
             }
-            self.deadlines.remove(&(at, key));
-            if let Some((_, session)) = self.ended.remove(&key) {
-                self.released.extend(session.directs);
-            }
+            self.forget(key);
+        }
+    }
+
+    /// Keeps a session until a time; where there are too many, the one whose time is up first goes.
+    fn insert(&mut self, key: SessionKey, until: Instant, session: Session, most: usize) {
+        if self.ended.len() >= most
+            && let Some((_, first)) = self.deadlines.first().copied()
+        {
+            self.forget(first);
+        }
+        *self.identities.entry(session.identity.clone()).or_default() += 1;
+        self.deadlines.insert((until, key));
+        self.ended.insert(key, (until, session));
+    }
+
+    fn forget(&mut self, key: SessionKey) {
+        if let Some(session) = self.take(key) {
+            self.released.extend(session.directs);
         }
     }
 
@@ -58,18 +77,24 @@ impl Parked {
 
     /// Whether someone can still come back as a guest.
     pub(super) fn holds(&self, identity: &Identity) -> bool {
-        self.ended.values().any(|(_, session)| session.identity == *identity)
+        self.identities.contains_key(identity)
     }
 
     fn take(&mut self, key: SessionKey) -> Option<Session> {
         let (at, session) = self.ended.remove(&key)?;
         self.deadlines.remove(&(at, key));
+        if let Some(count) = self.identities.get_mut(&session.identity) {
+            *count -= 1;
+            if *count == 0 {
+                self.identities.remove(&session.identity);
+            }
+        }
         Some(session)
     }
 }
 
 impl Router {
-    pub(super) fn hello(&mut self, id: ConnId, tag: Tag, hello: Hello) -> Result<(), ErrorEvent> {
+    pub(super) fn hello(&mut self, id: ConnId, tag: Tag, hello: &Hello) -> Result<(), ErrorEvent> {
         let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
         if conn.key.is_some() {
             return Err(ErrorEvent::new(Code::BadRequest, "`hello` comes once; `nick` changes the nick"));
@@ -92,7 +117,7 @@ impl Router {
             (None, _) => (None, false),
         };
         let resumed = session.is_some();
-        self.introduce(id, &hello, session.as_ref());
+        self.introduce(id, hello, session.as_ref());
         let key = SessionKey(u128::from(random_u64()) << 64 | u128::from(random_u64()));
         self.parked.open.insert(key, id);
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -201,9 +226,9 @@ impl Router {
             return;
         }
         if let Some(session) = self.session_of(id) {
-            let until = self.now.instant + window;
-            self.parked.deadlines.insert((until, key));
-            self.parked.ended.insert(key, (until, session));
+            // As many as there can be connections: a crowd that comes and goes is not remembered without end.
+            let most = self.config.limits.max_connections;
+            self.parked.insert(key, self.now.instant + window, session, most);
         }
     }
 
@@ -244,11 +269,11 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn stay(&mut self, id: ConnId, tag: Tag) -> Result<(), ErrorEvent> {
-        let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
-        conn.stays = true;
+    pub(super) fn stay(&mut self, id: ConnId, tag: Tag) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.stays = true;
+        }
         self.ok(id, tag, OkEvent { op: "stay", ..OkEvent::default() });
-        Ok(())
     }
 }
 

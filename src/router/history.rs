@@ -1,4 +1,6 @@
 //! The past: reading a stretch of what was said, and blanking a message.
+//!
+//! It reads the room's own log and waits for no store; what a page leaves out, it says with `more`.
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ impl Router {
             Place::Direct(nick) => self.known_direct_hall(id, nick)?,
         };
         self.flush(hall_id);
-        self.let_go_of_old(hall_id);
+        self.trim(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let place = hall.place_for(conn.identity());
         let (page, gap) = page(hall, place.clone(), wanted, self.config.limits.max_line - ENVELOPE_BYTES);
@@ -34,15 +36,6 @@ impl Router {
             self.mark_shown(id, hall_id, newest);
         }
         Ok(())
-    }
-
-    /// Lets go of what a hall no longer keeps, so that nobody is shown what is past its age.
-    pub(super) fn let_go_of_old(&mut self, hall_id: HallId) {
-        let Some(hall) = self.halls.get_mut(hall_id) else { return };
-        let keep = hall.room.keep(self.now.unix_ms);
-        let before = hall.room.log.bytes();
-        hall.room.log.trim(keep);
-        self.halls.history_bytes -= before - hall.room.log.bytes();
     }
 
     pub(super) fn redact(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seq: Seq) -> Result<(), ErrorEvent> {
@@ -62,6 +55,15 @@ impl Router {
         self.ok(id, tag, OkEvent { op: "redact", place, ..OkEvent::default() });
         self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
         Ok(())
+    }
+
+    /// Lets go of what is too old, before somebody reads.
+    pub(super) fn trim(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let before = hall.room.log.bytes();
+        hall.room.log.trim(hall.room.keep(self.now.unix_ms));
+        let freed = before - hall.room.log.bytes();
+        self.halls.history_bytes -= freed;
     }
 
     fn put_back(&mut self, hall_id: HallId, seq: Seq, chunk: &Arc<Chunk>, line: usize) {

@@ -1,6 +1,8 @@
 //! Joining and leaving: memberships and where they begin to read.
+//!
+//! It says where a member begins and hands it over to catching up; it never writes to a connection what was said
+//! before.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Router;
@@ -12,17 +14,28 @@ use crate::model::{
     Code, ConnId, ErrorEvent, Event, Join, Kind, OkEvent, Part, Pattern, Place, RoomName, Seq, Start, Tag, Target,
 };
 
+/// What the others in a room hear of one who leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told<'a> {
+    /// Nothing: one who is resumed goes on elsewhere.
+    Nothing,
+    /// That it left.
+    Plainly,
+    /// That it left, and why.
+    Because(&'a str),
+}
+
 impl Router {
-    pub(super) fn join(&mut self, id: ConnId, tag: Tag, join: Join) -> Result<(), ErrorEvent> {
+    pub(super) fn join(&mut self, id: ConnId, tag: Tag, join: &Join) -> Result<(), ErrorEvent> {
         match &join.target {
             Target::Place(place) => {
                 let hall = match place {
-                    Place::Room(room) => self.joinable(id, room, &join)?,
+                    Place::Room(room) => self.joinable(id, room, join)?,
                     Place::Direct(nick) => self.direct_hall(id, nick)?,
                 };
-                self.join_hall(id, tag, hall, &join)
+                self.join_hall(id, tag, hall, join)
             }
-            Target::Pattern(pattern) => self.observe(id, tag, pattern, &join),
+            Target::Pattern(pattern) => self.observe(id, tag, pattern, join),
         }
     }
 
@@ -54,7 +67,7 @@ impl Router {
         // What is drafted was said before the join, so it is none of the live messages behind it.
         self.flush(hall_id);
         self.touch(hall_id);
-        self.let_go_of_old(hall_id);
+        self.trim(hall_id);
         let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
         let was_in = hall.members.get(&id).map(|member| member.part);
         let part = join.part.or(was_in).unwrap_or_default();
@@ -119,15 +132,17 @@ impl Router {
         }
     }
 
-    /// Takes a connection out of a hall, and tells the others why, where they are to be told.
-    pub(super) fn remove_member(&mut self, id: ConnId, hall_id: HallId, words: Option<Cow<'static, str>>) {
+    /// Takes a connection out of a hall.
+    pub(super) fn remove_member(&mut self, id: ConnId, hall_id: HallId, told: Told<'_>) {
         self.flush(hall_id);
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let Some(member) = hall.members.get(&id) else { return };
         let is_listed = member.part != Part::Observer;
         hall.listed -= usize::from(is_listed);
-        if is_listed && words.is_some() {
-            self.announce_left(id, hall_id, words.filter(|words| !words.is_empty()));
+        match told {
+            Told::Because(words) if is_listed => self.announce_left(id, hall_id, Some(words)),
+            Told::Plainly if is_listed => self.announce_left(id, hall_id, None),
+            _ => {}
         }
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         hall.members.swap_remove(&id);
@@ -179,7 +194,7 @@ impl Router {
                 let is_in = |hall: &HallId| self.conns.get(&id).is_some_and(|conn| conn.halls.contains(hall));
                 let Some(hall) = hall.filter(is_in) else { return Err(not_joined(place)) };
                 let place = self.place_of(id, hall);
-                self.remove_member(id, hall, Some(Cow::Borrowed("")));
+                self.remove_member(id, hall, Told::Plainly);
                 OkEvent { op: "leave", place, ..OkEvent::default() }
             }
         };

@@ -1,4 +1,6 @@
 //! Listings: who is there, and which rooms there are, a page at a time.
+//!
+//! It only looks: nothing changes by being listed, and a page is bounded whatever is asked.
 
 use std::sync::Arc;
 
@@ -65,13 +67,7 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn rooms(
-        &mut self,
-        id: ConnId,
-        tag: Tag,
-        pattern: Option<&Pattern>,
-        page: &Page<RoomName>,
-    ) -> Result<(), ErrorEvent> {
+    pub(super) fn rooms(&mut self, id: ConnId, tag: Tag, pattern: Option<&Pattern>, page: &Page<RoomName>) {
         let mut room_left = self.config.limits.max_line - ENVELOPE_BYTES;
         let mut rooms = Vec::new();
         let mut more = false;
@@ -102,6 +98,5 @@ impl Router {
             });
         }
         self.tell(id, Event::Rooms { tag, rooms, more });
-        Ok(())
     }
 }

@@ -15,12 +15,12 @@ impl Router {
         self.announce(id, hall, || Event::Joined { room: Arc::clone(&room), nick: Arc::clone(&nick) });
     }
 
-    pub(super) fn announce_left(&mut self, id: ConnId, hall: HallId, reason: Option<Cow<'static, str>>) {
+    pub(super) fn announce_left(&mut self, id: ConnId, hall: HallId, reason: Option<&str>) {
         let Some((room, nick)) = self.who_where(id, hall) else { return };
         self.announce(id, hall, || Event::Left {
             room: Arc::clone(&room),
             nick: Arc::clone(&nick),
-            reason: reason.clone(),
+            reason: reason.map(|words| Cow::Owned(words.to_owned())),
             by: None,
         });
     }

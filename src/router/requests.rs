@@ -1,4 +1,7 @@
 //! Request and reply: a question goes to one worker, and its asker hears exactly once what came of it.
+//!
+//! Every open request has a deadline and a place among those of its asker, so none is forgotten and none is answered
+//! twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,10 +9,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Router;
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::Act;
+use super::{ConnMap, Router};
 use crate::model::{Code, ConnId, ErrorEvent, Event, OkEvent, Part, Place, Reply, Request, Tag};
 
 /// What an asker can always be told, so that an answer that does not fit becomes an error that does.
@@ -32,7 +35,7 @@ pub(super) struct Requests {
     open: HashMap<u64, Open>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// The questions of each connection, asked or to be answered.
-    by_conn: HashMap<ConnId, BTreeSet<u64>>,
+    by_conn: ConnMap<BTreeSet<u64>>,
 }
 
 impl Requests {
@@ -96,8 +99,8 @@ impl Router {
                 let worker = self.sessions.find(nick);
                 let words = || ErrorEvent::new(Code::NoSuchNick, format!("nobody here is called {nick}"));
                 let worker = worker.ok_or_else(words)?;
-                let works = worker != id && self.is_worker_somewhere(worker) && self.can_take(worker, size);
-                (works.then_some(worker).ok_or_else(no_responders)?, None)
+                let can_answer = worker != id && self.is_worker_somewhere(worker) && self.can_take(worker, size);
+                (can_answer.then_some(worker).ok_or_else(no_responders)?, None)
             }
         };
         let deadline = self.now.instant + request.timeout;

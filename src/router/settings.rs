@@ -1,4 +1,6 @@
 //! What rooms are set to: `create`, `delete` and topics.
+//!
+//! What a setting means is the room's own business; here it is compared, set and told.
 
 use std::borrow::Cow;
 use std::sync::Arc;

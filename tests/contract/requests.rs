@@ -73,7 +73,7 @@ fn where_nobody_takes_requests_the_asker_is_told_at_once() {
     let begun = Instant::now();
     asker.answers(
         r#"{"op":"request","room":"svc","body":1,"timeout_ms":600000,"id":1}"#,
-        r#"{"ev":"error","id":1,"code":"no_responders","message":_,"op":"request"}"#,
+        r#"{"ev":"error","id":1,"code":"no_responders","message":_,"op":"request","room":"svc"}"#,
     );
     let _member = server.joined("member", "svc");
     asker.refused(json!({"op": "request", "room": "svc", "body": 1}), "no_responders");

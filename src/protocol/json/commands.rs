@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::{Frame, Refusal};
-use super::key::{Key, Kind};
+use super::key::{Key, Kind, Raw};
 use super::names::Names;
 use super::op::Op;
 use super::{number, scan, settings};
 use crate::model::{
-    Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Send, SessionKey, Span,
-    Start, Target,
+    Ask, Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Send, SessionKey,
+    Span, Start, Tag, Target,
 };
 use crate::protocol::Intake;
 
 /// What `headers` may take: some dozens of short ones.
 const HEADERS_BYTES_MAX: usize = 1_024;
+
+/// What an `ok` or an `error` takes, about.
+pub(super) const ANSWER_BYTES: usize = 256;
 
 /// What `body` and `headers` leave free of a line for what the server adds: names, numbers and an `id`.
 const ENVELOPE_BYTES: usize = 1_024;
@@ -66,16 +69,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The command of an op; `None` where nothing is to be done.
-    #[inline]
+    /// The command of an op other than `send`; `None` where nothing is to be done.
     pub(super) fn command(&mut self, op: Op) -> Result<Option<Command>, Refusal> {
-        if op == Op::Send { self.send().map(Some) } else { self.other(op) }
-    }
-
-    fn other(&mut self, op: Op) -> Result<Option<Command>, Refusal> {
         let frame = self.frame;
         Ok(Some(match op {
-            Op::Send => self.send()?,
             Op::Request => self.request()?,
             Op::Reply => self.reply()?,
             Op::Ack => Command::Ack(Box::new((self.room()?, frame.seqs(Key::Seq)?))),
@@ -105,7 +102,8 @@ impl Reading<'_> {
                 Command::Nick(Arc::new(nick))
             }
             Op::Ping => Command::Ping,
-            Op::Pong => return Ok(None),
+            // Any line is a sign of life; a `send` has a way of its own.
+            Op::Pong | Op::Send => return Ok(None),
             Op::Quit => {
                 let reason = frame.text_of(Key::Reason, 0..=REASON_BYTES_MAX)?;
                 Command::Quit { asked: true, reason: reason.map(Into::into) }
@@ -125,21 +123,32 @@ impl Reading<'_> {
         }))
     }
 
+    /// The one op that must be quick: it is asked from here, so that it is not handed on through results.
     #[inline]
-    fn send(&mut self) -> Result<Command, Refusal> {
+    pub(super) fn send(&mut self, tag: Tag) -> Result<(), Refusal> {
         let place = self.names.index(&self.frame, self.intake)?;
-        let headers = self.headers()?;
-        let body = self.body(headers)?.ok_or_else(|| Refusal::missing(Key::Body))?;
-        let key = match self.frame.raw(Key::IdempotencyKey) {
+        let headers = match self.frame.raw(Key::Headers) {
             None => None,
-            Some(_) => self.frame.text_of(Key::IdempotencyKey, 1..=KEY_BYTES_MAX)?.map(Into::into),
+            Some(raw) => Some(self.headers(raw)?),
         };
-        Ok(Command::Send(Send { place, headers, body, key }))
+        let Some(body) = self.frame.fields.get(Key::Body) else { return Err(Refusal::missing(Key::Body)) };
+        let body = self.sized(headers, self.frame.span(body))?;
+        let key = match self.frame.raw(Key::Idempotency) {
+            None => None,
+            Some(_) => self.idempotency_key()?,
+        };
+        let claim = if tag.wants_ok() { ANSWER_BYTES } else { 0 };
+        self.intake.ask(Ask { tag, command: Command::Send(Send { place, headers, body, key }) }, claim);
+        Ok(())
+    }
+
+    fn idempotency_key(&self) -> Result<Option<Box<str>>, Refusal> {
+        Ok(self.frame.text_of(Key::Idempotency, 1..=KEY_BYTES_MAX)?.map(Into::into))
     }
 
     fn request(&mut self) -> Result<Command, Refusal> {
         let place = self.names.place(&self.frame)?;
-        let headers = self.headers()?;
+        let headers = self.headers_if_any()?;
         let body = self.body(headers)?.ok_or_else(|| Refusal::missing(Key::Body))?;
         let timeout = self.frame.whole(Key::TimeoutMs, 1..=REQUEST_TIMEOUT_MS_MAX)?.unwrap_or(REQUEST_TIMEOUT_MS);
         let timeout = Duration::from_millis(timeout);
@@ -149,7 +158,7 @@ impl Reading<'_> {
     fn reply(&mut self) -> Result<Command, Refusal> {
         let frame = self.frame;
         let req = frame.text_of(Key::Req, 1..=REQ_BYTES_MAX)?.ok_or_else(|| Refusal::missing(Key::Req))?;
-        let headers = self.headers()?;
+        let headers = self.headers_if_any()?;
         // Checks that it is a string; it travels as it stands.
         frame.text(Key::Error)?;
         let result = match (self.body(headers)?, frame.raw(Key::Error)) {
@@ -161,9 +170,7 @@ impl Reading<'_> {
         Ok(Command::Reply(Box::new(Reply { req: req.into(), headers, result })))
     }
 
-    #[inline]
-    fn headers(&self) -> Result<Option<Span>, Refusal> {
-        let Some(raw) = self.frame.raw(Key::Headers) else { return Ok(None) };
+    fn headers(&self, raw: Raw) -> Result<Span, Refusal> {
         let text = self.frame.slice(raw);
         if raw.kind != Kind::Object || !scan::is_flat(text) {
             return Err(Refusal::must_be(Key::Headers, "a flat object of strings"));
@@ -171,11 +178,14 @@ impl Reading<'_> {
         if text.len() > HEADERS_BYTES_MAX {
             return Err(Refusal::too_large("`headers`", text.len(), HEADERS_BYTES_MAX));
         }
-        Ok(Some(self.frame.span(raw)))
+        Ok(self.frame.span(raw))
+    }
+
+    fn headers_if_any(&self) -> Result<Option<Span>, Refusal> {
+        self.frame.raw(Key::Headers).map(|raw| self.headers(raw)).transpose()
     }
 
     /// The body, which may be `null`.
-    #[inline]
     fn body(&self, headers: Option<Span>) -> Result<Option<Span>, Refusal> {
         self.frame.fields.get(Key::Body).map(|raw| self.sized(headers, self.frame.span(raw))).transpose()
     }

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::commands::Reading;
+use super::commands::{ANSWER_BYTES, Reading};
 use super::fault::Fault;
 use super::frame::{Frame, Refusal};
 use super::key::{Fields, Key};
@@ -20,9 +20,6 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Errors of one batch at which it is handed over, so that what a client is told is bounded by more than its input.
 const EVENTS_MAX: usize = 256;
-
-/// What an `ok` or an `error` takes, about.
-const ANSWER_BYTES: usize = 256;
 
 /// Characters of an unknown op that its error repeats.
 const OP_CHARS_SHOWN: usize = 32;
@@ -166,42 +163,66 @@ impl JsonDecoder {
         }
         intake.lines += 1;
         match scan::scan(line, fields) {
-            Ok(text) => self.frame(Frame { line: text, fields, offset: offset as u32 }, intake),
+            Ok(()) => self.frame(Frame { line, fields, offset: offset as u32 }, intake),
             Err(fault) => self.faulty(line, fault, intake),
         }
     }
 
     #[inline]
     fn frame(&mut self, frame: Frame<'_>, intake: &mut Intake) -> Flow {
-        let op = match frame.text(Key::Op) {
-            Ok(Some(text)) => match Op::of(&text) {
-                Some(op) => op,
-                None => return self.unknown(&frame, &text, intake),
+        let Some(op) = frame.op() else { return self.odd_op(frame, intake) };
+        if op == Op::Send { self.send(frame, intake) } else { self.request(frame, op, intake) }
+    }
+
+    /// A line whose `op` is not plainly one.
+    #[cold]
+    fn odd_op(&mut self, frame: Frame<'_>, intake: &mut Intake) -> Flow {
+        match frame.text(Key::Op) {
+            Ok(Some(word)) => match Op::of(&word) {
+                Some(Op::Send) => self.send(frame, intake),
+                Some(op) => self.request(frame, op, intake),
+                None => self.unknown(&frame, &word, intake),
             },
-            Ok(None) => return self.refuse(&frame, None, Refusal::missing(Key::Op), intake),
-            Err(refusal) => return self.refuse(&frame, None, refusal, intake),
+            Ok(None) => self.refuse(&frame, None, Refusal::missing(Key::Op), intake),
+            Err(refusal) => self.refuse(&frame, None, refusal, intake),
+        }
+    }
+
+    /// The way of nearly all lines: few branches, and nothing large passed from hand to hand.
+    #[inline]
+    fn send(&mut self, frame: Frame<'_>, intake: &mut Intake) -> Flow {
+        self.errors = 0;
+        let tag = match frame.tag() {
+            Ok(tag) => tag,
+            Err(refusal) => return self.refuse(&frame, Some(Op::Send), refusal, intake),
         };
+        let mut reading = Reading { frame, names: &mut self.names, intake, max_line: self.max_line };
+        match reading.send(tag) {
+            Ok(()) => Flow::More,
+            Err(refusal) => self.refuse(&frame, Some(Op::Send), refusal, intake),
+        }
+    }
+
+    fn request(&mut self, frame: Frame<'_>, op: Op, intake: &mut Intake) -> Flow {
+        self.errors = 0;
         let tag = match frame.tag() {
             Ok(tag) => tag,
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
         };
-        let max_line = self.max_line;
-        let command = match (Reading { frame, names: &mut self.names, intake, max_line }).command(op) {
+        let mut reading = Reading { frame, names: &mut self.names, intake, max_line: self.max_line };
+        let command = match reading.command(op) {
             Ok(Some(command)) => command,
             Ok(None) => return Flow::More,
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
         };
-        self.errors = 0;
         let (claim, flow) = match op {
-            Op::Send if !tag.wants_ok() => (0, Flow::More),
-            Op::History | Op::Who | Op::Rooms => (max_line, Flow::More),
+            Op::History | Op::Who | Op::Rooms => (self.max_line, Flow::More),
             Op::Hello => (ANSWER_BYTES, Flow::Await),
-            Op::Quit => {
-                self.state = State::Done;
-                (ANSWER_BYTES, Flow::More)
-            }
             _ => (ANSWER_BYTES, Flow::More),
         };
+        if op == Op::Quit {
+            self.state = State::Done;
+        }
         intake.ask(Ask { tag, command }, claim);
         flow
     }
@@ -210,10 +231,10 @@ impl JsonDecoder {
     #[cold]
     fn refuse(&mut self, frame: &Frame<'_>, op: Option<Op>, refusal: Refusal, intake: &mut Intake) -> Flow {
         self.errors = 0;
-        let mut error = ErrorEvent::new(refusal.code, refusal.message);
+        let Refusal(mut error) = refusal;
         error.op = op.map(|op| op.as_str().into());
         error.room = names::room_of_error(frame);
-        intake.events.push(Event::Error(frame.tag().unwrap_or_default(), Box::new(error)));
+        intake.events.push(Event::Error(frame.tag().unwrap_or_default(), error));
         Flow::More
     }
 

@@ -7,23 +7,26 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::key::{Fields, Key, Kind, Raw};
+use super::op::Op;
 use super::{number, recover, scan, string};
-use crate::model::{Code, NameError, Seq, Span, Tag};
+use crate::model::{Code, ErrorEvent, NameError, Seq, Span, Tag};
 
-/// Why a line that could be read is not carried out.
+/// Why a line that could be read is not carried out: an error, still without the op and the room it is about.
+///
+/// Boxed, so that results which are nearly always good stay small.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    /// The kind of error.
-    pub(super) code: Code,
-    /// What is wrong, for people.
-    pub(super) message: Cow<'static, str>,
-}
+pub(super) struct Refusal(pub(super) Box<ErrorEvent>);
 
 impl Refusal {
+    #[cold]
+    fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(ErrorEvent::new(code, message)))
+    }
+
     /// A field is missing, of the wrong type, or does not fit.
     #[cold]
     pub(super) fn request(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: Code::BadRequest, message: message.into() }
+        Self::new(Code::BadRequest, message)
     }
 
     /// A field that the op needs is not there.
@@ -41,21 +44,21 @@ impl Refusal {
     /// A field holds no name.
     #[cold]
     pub(super) fn name(key: Key, error: NameError) -> Self {
-        Self { code: Code::BadName, message: format!("`{}`: {error}", key.as_str()).into() }
+        Self::new(Code::BadName, format!("`{}`: {error}", key.as_str()))
     }
 
     /// Something has more bytes than there is room for.
     #[cold]
     pub(super) fn too_large(what: &str, is: usize, max: usize) -> Self {
-        Self { code: Code::TooLarge, message: format!("{what} of {is} bytes: at most {max} fit").into() }
+        Self::new(Code::TooLarge, format!("{what} of {is} bytes: at most {max} fit"))
     }
 }
 
 /// One line that is a JSON object, and where it stands among the bytes of its batch.
 #[derive(Clone, Copy)]
 pub(super) struct Frame<'a> {
-    /// The line without its ending.
-    pub(super) line: &'a str,
+    /// The line without its ending: UTF-8.
+    pub(super) line: &'a [u8],
     /// Where its known fields are.
     pub(super) fields: &'a Fields,
     /// Offset of the line in its batch.
@@ -71,25 +74,43 @@ impl<'a> Frame<'a> {
 
     /// What stands on the wire.
     #[inline]
-    pub(super) fn slice(&self, raw: Raw) -> &'a str {
-        &self.line[raw.start as usize..raw.end as usize]
+    pub(super) fn slice(&self, raw: Raw) -> &'a [u8] {
+        &self.line[raw.start()..raw.end()]
+    }
+
+    /// What stands between the quotes of a string.
+    #[inline]
+    fn inside(&self, raw: Raw) -> &'a [u8] {
+        &self.line[raw.start() + 1..raw.end() - 1]
+    }
+
+    /// The op, where it is plainly one.
+    #[inline]
+    pub(super) fn op(&self) -> Option<Op> {
+        let raw = self.fields.get(Key::Op).filter(|raw| raw.kind == Kind::Plain)?;
+        Op::at(self.line, raw.start() + 1, raw.end() - 1)
     }
 
     /// Where it stands in the batch.
     #[inline]
     pub(super) const fn span(&self, raw: Raw) -> Span {
-        Span { start: self.offset + raw.start, end: self.offset + raw.end }
+        Span { start: self.offset + raw.start() as u32, end: self.offset + raw.end() as u32 }
+    }
+
+    /// A string, where it is there and has no escapes: what hot paths look for first.
+    #[inline]
+    pub(super) fn plain(&self, key: Key) -> Option<&'a [u8]> {
+        let raw = self.fields.get(key).filter(|raw| raw.kind == Kind::Plain)?;
+        Some(self.inside(raw))
     }
 
     /// A string.
-    #[inline]
     pub(super) fn text(&self, key: Key) -> Result<Option<Cow<'a, str>>, Refusal> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        let inside = || &self.line[raw.start as usize + 1..raw.end as usize - 1];
         match raw.kind {
-            Kind::Plain => Ok(Some(Cow::Borrowed(inside()))),
+            Kind::Plain => Ok(Some(Cow::Borrowed(as_text(self.inside(raw))))),
             // Invariant: the scan has checked the escapes.
-            Kind::Escaped => Ok(string::unescape(inside())),
+            Kind::Escaped => Ok(string::unescape(as_text(self.inside(raw)))),
             _ => Err(Refusal::must_be(key, "a string")),
         }
     }
@@ -117,7 +138,7 @@ impl<'a> Frame<'a> {
     /// A whole number.
     pub(super) fn whole(&self, key: Key, range: RangeInclusive<u64>) -> Result<Option<u64>, Refusal> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        let value = if raw.kind == Kind::Number { whole_in(self.slice(raw), &range) } else { None };
+        let value = if raw.kind == Kind::Number { whole_in(as_text(self.slice(raw)), &range) } else { None };
         let (min, max) = range.into_inner();
         match value {
             Some(value) => Ok(Some(value)),
@@ -136,8 +157,8 @@ impl<'a> Frame<'a> {
         let raw = self.raw(key).ok_or_else(|| Refusal::missing(key))?;
         let seq = |text: &str| whole_in(text, &(1..=number::WHOLE_MAX as u64)).map(Seq);
         let seqs = match raw.kind {
-            Kind::Number => seq(self.slice(raw)).map(|seq| vec![seq]),
-            Kind::Array => scan::numbers(self.slice(raw)).and_then(|items| items.map(seq).collect()),
+            Kind::Number => seq(as_text(self.slice(raw))).map(|seq| vec![seq]),
+            Kind::Array => scan::numbers(as_text(self.slice(raw))).and_then(|items| items.map(seq).collect()),
             _ => None,
         };
         seqs.ok_or_else(|| Refusal::must_be(key, WHAT))
@@ -156,15 +177,24 @@ impl<'a> Frame<'a> {
     /// What the answer must bear.
     #[inline]
     pub(super) fn tag(&self) -> Result<Tag, Refusal> {
+        self.raw(Key::Id).map_or(Ok(Tag::None), |raw| self.given_tag(raw))
+    }
+
+    fn given_tag(&self, raw: Raw) -> Result<Tag, Refusal> {
         const WHAT: &str = "a string of at most 64 bytes or a whole number within ±2^53";
-        let Some(raw) = self.raw(Key::Id) else { return Ok(Tag::None) };
         let tag = match raw.kind {
-            Kind::Number => number::whole(self.slice(raw)).map(Tag::Int),
+            Kind::Number => number::whole(as_text(self.slice(raw))).map(Tag::Int),
             Kind::Plain | Kind::Escaped => self.text(Key::Id)?.and_then(|text| recover::text_tag(&text)),
             _ => None,
         };
         tag.ok_or_else(|| Refusal::must_be(Key::Id, WHAT))
     }
+}
+
+/// A part of a line as text.
+fn as_text(part: &[u8]) -> &str {
+    // Invariant: the scan has found the line to be UTF-8, and values begin and end with ASCII.
+    std::str::from_utf8(part).unwrap_or_default()
 }
 
 fn whole_in(text: &str, range: &RangeInclusive<u64>) -> Option<u64> {

@@ -34,7 +34,7 @@ macro_rules! keys {
 
 keys! {
     Op = "op", Id = "id", Room = "room", To = "to", Body = "body", Headers = "headers", Seq = "seq",
-    IdempotencyKey = "idempotency_key", Req = "req", Error = "error", TimeoutMs = "timeout_ms", DelayMs = "delay_ms",
+    Idempotency = "idempotency_key", Req = "req", Error = "error", TimeoutMs = "timeout_ms", DelayMs = "delay_ms",
     Nick = "nick", Password = "password", Token = "token", Proto = "proto", Resume = "resume", Echo = "echo",
     Presence = "presence", HeartbeatS = "heartbeat_s", As = "as", After = "after", Epoch = "epoch", Last = "last",
     Since = "since", Cursor = "cursor", Prefetch = "prefetch", AckWaitS = "ack_wait_s", Stay = "stay", Kind = "kind",
@@ -56,7 +56,10 @@ impl Key {
                 b"ack_wait_s" => Some(Self::AckWaitS),
                 _ => None,
             },
-            (key, name) => (len == name.len() && line[start + head..end] == name[head..]).then_some(key),
+            (key, name) if len == name.len() => {
+                (len <= word::MAX || line[start + head..end] == name[head..]).then_some(key)
+            }
+            _ => None,
         }
     }
 
@@ -92,10 +95,30 @@ pub(super) enum Kind {
 pub(super) struct Raw {
     /// What it is.
     pub(super) kind: Kind,
+    /// The offset of its first byte, and above that the one behind its last.
+    ///
+    /// One integer, because two written apart and read together make the processor wait for both.
+    bounds: u64,
+}
+
+impl Raw {
+    /// A value that stands at `start..end`.
+    #[inline]
+    pub(super) const fn new(kind: Kind, start: usize, end: usize) -> Self {
+        Self { kind, bounds: (end as u64) << 32 | start as u64 }
+    }
+
     /// Offset of its first byte.
-    pub(super) start: u32,
+    #[inline]
+    pub(super) const fn start(self) -> usize {
+        self.bounds as u32 as usize
+    }
+
     /// Offset behind its last byte.
-    pub(super) end: u32,
+    #[inline]
+    pub(super) const fn end(self) -> usize {
+        (self.bounds >> 32) as usize
+    }
 }
 
 /// The known fields of one line; of duplicates, the last.
@@ -111,7 +134,7 @@ const _: () = assert!(Key::ALL.len() <= 64);
 impl Fields {
     /// A table to use for many lines.
     pub(super) const fn new() -> Self {
-        Self { present: 0, values: [Raw { kind: Kind::Null, start: 0, end: 0 }; Key::ALL.len()] }
+        Self { present: 0, values: [Raw::new(Kind::Null, 0, 0); Key::ALL.len()] }
     }
 
     /// Forgets the line before.
@@ -152,7 +175,7 @@ mod tests {
     fn the_last_of_duplicates_counts_until_the_next_line() {
         let mut fields = Fields::new();
         assert_eq!(fields.get(Key::Op), None);
-        let raw = |end| Raw { kind: Kind::Number, start: 0, end };
+        let raw = |end| Raw::new(Kind::Number, 0, end);
         fields.set(Key::Op, raw(1));
         fields.set(Key::Op, raw(2));
         assert_eq!(fields.get(Key::Op), Some(raw(2)));

@@ -1,4 +1,6 @@
 //! The rooms and nicks that a connection's lines name, each read once as long as it is named again and again.
+//!
+//! A cache of one connection: it checks a name as `model` says and never knows whether such a room or nick exists.
 
 use std::sync::Arc;
 
@@ -27,6 +29,16 @@ impl Names {
     /// The place that a `send` names, as an index into the batch's places.
     #[inline]
     pub(super) fn index(&mut self, frame: &Frame<'_>, intake: &mut Intake) -> Result<u32, Refusal> {
+        if let (Some(text), Some(index), Some(Place::Room(last))) = (frame.plain(Key::Room), self.index, &self.last)
+            && frame.fields.get(Key::To).is_none()
+            && last.shown().as_bytes() == text
+        {
+            return Ok(index);
+        }
+        self.new_index(frame, intake)
+    }
+
+    fn new_index(&mut self, frame: &Frame<'_>, intake: &mut Intake) -> Result<u32, Refusal> {
         let (key, text) = place_text(frame)?;
         if self.last.as_ref().is_none_or(|last| !is_shown_as(last, key, &text)) {
             let recent = intake.places.iter().rev().take(RECENT).find(|place| is_shown_as(place, key, &text));
@@ -75,7 +87,6 @@ impl Names {
 }
 
 /// Which of `room` and `to` is there, and what it says.
-#[inline]
 pub(super) fn place_text<'a>(frame: &Frame<'a>) -> Result<(Key, std::borrow::Cow<'a, str>), Refusal> {
     match (frame.text(Key::Room)?, frame.text(Key::To)?) {
         (Some(room), None) => Ok((Key::Room, room)),
@@ -93,7 +104,6 @@ pub(super) fn room_of_error(frame: &Frame<'_>) -> Option<Arc<RoomName>> {
 }
 
 /// Whether a place is written so; names that are only compared as equal are not, and are read anew.
-#[inline]
 fn is_shown_as(place: &Place, key: Key, text: &str) -> bool {
     match place {
         Place::Room(room) => key == Key::Room && room.shown() == text,

@@ -1,14 +1,19 @@
 //! Whole numbers in JSON, by value: `30`, `30.0` and `3e1` are one number, and some writers know only doubles.
+//!
+//! Nothing here passes through a double on its way to a whole number, where digits would be lost.
 
 /// The largest whole number up to which a double holds each one.
 pub(super) const WHOLE_MAX: i64 = 1 << 53;
+
+/// The same as a double.
+const WHOLE_MAX_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
 /// The whole number within ±2^53 that a JSON number is, if it is one.
 pub(super) fn whole(text: &str) -> Option<i64> {
     let value = text.parse::<i64>().ok().or_else(|| {
         let value = text.parse::<f64>().ok()?;
-        // Both bounds are exact as doubles, and within them the cast is too.
-        let fits = value.fract() == 0.0 && value.abs() <= WHOLE_MAX as f64;
+        // Within these bounds the cast is exact.
+        let fits = value.fract() == 0.0 && value.abs() <= WHOLE_MAX_DOUBLE;
         fits.then_some(value as i64)
     })?;
     (-WHOLE_MAX..=WHOLE_MAX).contains(&value).then_some(value)

@@ -1,4 +1,6 @@
 //! The ops of the contract, and the nearest one to a word that is none.
+//!
+//! Words alone: which fields an op takes is known to `commands`, and whether it is allowed to the router.
 
 use super::word;
 
@@ -17,17 +19,23 @@ macro_rules! ops {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            /// The op that a word names.
+            /// The op whose word stands in a line at `start..end`.
             #[inline]
-            pub(super) fn of(text: &str) -> Option<Self> {
-                if text.len() > word::MAX {
+            pub(super) fn at(line: &[u8], start: usize, end: usize) -> Option<Self> {
+                let len = end - start;
+                if len > word::MAX {
                     return None;
                 }
-                let word = word::at(text.as_bytes(), 0, text.len());
-                $(if word == const { word::of($word) } && text.len() == $word.len() {
+                let word = word::at(line, start, len);
+                $(if word == const { word::of($word) } && len == $word.len() {
                     return Some(Self::$variant);
                 })+
                 None
+            }
+
+            /// The op that a word names.
+            pub(super) fn of(text: &str) -> Option<Self> {
+                Self::at(text.as_bytes(), 0, text.len())
             }
         }
     };

@@ -16,18 +16,20 @@ const DEPTH_MAX: u32 = 64;
 const NUMBER_CHARS_MAX: usize = 32;
 
 /// Checks a line, given without its ending, and notes its known fields.
-pub(super) fn scan<'a>(line: &'a [u8], fields: &mut Fields) -> Result<&'a str, Fault> {
+#[inline]
+pub(super) fn scan(line: &[u8], fields: &mut Fields) -> Result<(), Fault> {
     fields.clear();
-    let text =
+    // Most lines are ASCII, which is found out several times faster than that they are UTF-8.
+    if !line.is_ascii() {
         std::str::from_utf8(line).map_err(|error| Fault { at: error.valid_up_to() as u32, wrong: Wrong::Utf8 })?;
-    let mut scan = Scan { line, at: 0 };
-    scan.frame(fields)?;
-    Ok(text)
+    }
+    let mut scan = Scan::new(line, 0);
+    scan.frame(fields).map_err(|Broken| scan.fault)
 }
 
 /// Whether a value that was scanned before, and is an object, has nothing but strings in it.
-pub(super) fn is_flat(object: &str) -> bool {
-    let mut scan = Scan { line: object.as_bytes(), at: 1 };
+pub(super) fn is_flat(object: &[u8]) -> bool {
+    let mut scan = Scan::new(object, 1);
     scan.flat().unwrap_or(false)
 }
 
@@ -39,14 +41,22 @@ pub(super) fn numbers(array: &str) -> Option<impl Iterator<Item = &str>> {
     items().all(|item| item.starts_with(|c: char| c == '-' || c.is_ascii_digit())).then(items)
 }
 
+/// The scan has met a fault, which it keeps: results stay small enough for a register.
+struct Broken;
+
 struct Scan<'a> {
     line: &'a [u8],
     at: usize,
+    fault: Fault,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    const fn new(line: &'a [u8], at: usize) -> Self {
+        Self { line, at, fault: Fault { at: 0, wrong: Wrong::Unfinished } }
+    }
+
     /// The whole line.
-    fn frame(&mut self, fields: &mut Fields) -> Result<(), Fault> {
+    fn frame(&mut self, fields: &mut Fields) -> Result<(), Broken> {
         self.space();
         self.expect(b'{', "`{`")?;
         self.space();
@@ -58,7 +68,7 @@ impl Scan<'_> {
                 let start = self.at;
                 let kind = self.value()?;
                 if let Some(key) = key {
-                    fields.set(key, Raw { kind, start: start as u32, end: self.at as u32 });
+                    fields.set(key, Raw::new(kind, start, self.at));
                 }
                 self.space();
                 match self.peek() {
@@ -80,7 +90,7 @@ impl Scan<'_> {
 
     /// A field's name, with the colon and the space around it.
     #[inline]
-    fn key(&mut self) -> Result<Option<Key>, Fault> {
+    fn key(&mut self) -> Result<Option<Key>, Broken> {
         let (start, end, escaped) = self.name()?;
         if !escaped {
             return Ok(Key::at(self.line, start, end));
@@ -91,7 +101,7 @@ impl Scan<'_> {
 
     /// The inside of a name and whether it has escapes; the colon and the space around it are passed.
     #[inline]
-    fn name(&mut self) -> Result<(usize, usize, bool), Fault> {
+    fn name(&mut self) -> Result<(usize, usize, bool), Broken> {
         self.expect(b'"', "a field's name in quotes")?;
         let start = self.at;
         let escaped = self.string()?;
@@ -104,7 +114,7 @@ impl Scan<'_> {
 
     /// Any value.
     #[inline]
-    fn value(&mut self) -> Result<Kind, Fault> {
+    fn value(&mut self) -> Result<Kind, Broken> {
         match self.peek() {
             Some(b'{') => self.nested().map(|()| Kind::Object),
             Some(b'[') => self.nested().map(|()| Kind::Array),
@@ -114,7 +124,7 @@ impl Scan<'_> {
 
     /// A value that nests no other.
     #[inline]
-    fn scalar(&mut self) -> Result<Kind, Fault> {
+    fn scalar(&mut self) -> Result<Kind, Broken> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
@@ -129,7 +139,7 @@ impl Scan<'_> {
     }
 
     /// An object or array with all that is in it.
-    fn nested(&mut self) -> Result<(), Fault> {
+    fn nested(&mut self) -> Result<(), Broken> {
         let mut depth = 0;
         // The lowest bit is the innermost level, set where that is an object.
         let mut objects = 0_u64;
@@ -186,7 +196,7 @@ impl Scan<'_> {
 
     /// The rest of a string behind its opening quote; whether it has escapes.
     #[inline]
-    fn string(&mut self) -> Result<bool, Fault> {
+    fn string(&mut self) -> Result<bool, Broken> {
         self.at = string::special(self.line, self.at);
         if self.peek() == Some(b'"') {
             self.at += 1;
@@ -196,7 +206,7 @@ impl Scan<'_> {
     }
 
     /// The same, from the first byte on that is not plain.
-    fn special_string(&mut self) -> Result<bool, Fault> {
+    fn special_string(&mut self) -> Result<bool, Broken> {
         loop {
             match self.peek() {
                 Some(b'"') => {
@@ -212,7 +222,7 @@ impl Scan<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    fn escape(&mut self) -> Result<(), Broken> {
         match self.line.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
@@ -239,12 +249,12 @@ impl Scan<'_> {
     }
 
     /// The code unit of a `\u` escape that begins at an offset.
-    fn unit(&self, at: usize) -> Result<u32, Fault> {
-        string::hex(self.line, at + 2).ok_or(Fault { at: at as u32, wrong: Wrong::Escape })
+    fn unit(&mut self, at: usize) -> Result<u32, Broken> {
+        string::hex(self.line, at + 2).ok_or_else(|| self.fault_at(at, Wrong::Escape))
     }
 
     #[inline]
-    fn number(&mut self) -> Result<(), Fault> {
+    fn number(&mut self) -> Result<(), Broken> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -274,12 +284,12 @@ impl Scan<'_> {
         } else {
             return Ok(());
         };
-        Err(Fault { at: start as u32, wrong })
+        Err(self.fault_at(start, wrong))
     }
 
     /// One digit or more; how many.
     #[inline]
-    fn digits(&mut self) -> Result<usize, Fault> {
+    fn digits(&mut self) -> Result<usize, Broken> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
@@ -288,7 +298,7 @@ impl Scan<'_> {
     }
 
     #[inline]
-    fn literal(&mut self, word: &'static [u8], kind: Kind) -> Result<Kind, Fault> {
+    fn literal(&mut self, word: &'static [u8], kind: Kind) -> Result<Kind, Broken> {
         let rest = &self.line[self.at..];
         if rest.starts_with(word) {
             self.at += word.len();
@@ -299,7 +309,7 @@ impl Scan<'_> {
     }
 
     /// The rest of an object behind its brace: whether all its values are strings.
-    fn flat(&mut self) -> Result<bool, Fault> {
+    fn flat(&mut self) -> Result<bool, Broken> {
         self.space();
         if self.peek() == Some(b'}') {
             return Ok(true);
@@ -333,7 +343,7 @@ impl Scan<'_> {
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Fault> {
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Broken> {
         if self.peek() == Some(byte) {
             self.at += 1;
             return Ok(());
@@ -342,7 +352,7 @@ impl Scan<'_> {
     }
 
     #[cold]
-    fn expected(&self, what: &'static str) -> Fault {
+    fn expected(&mut self, what: &'static str) -> Broken {
         self.fault(match self.peek() {
             None => Wrong::Unfinished,
             Some(b'\r') => Wrong::CarriageReturn,
@@ -351,8 +361,14 @@ impl Scan<'_> {
     }
 
     #[cold]
-    fn fault(&self, wrong: Wrong) -> Fault {
-        Fault { at: self.at as u32, wrong }
+    fn fault(&mut self, wrong: Wrong) -> Broken {
+        self.fault_at(self.at, wrong)
+    }
+
+    #[cold]
+    const fn fault_at(&mut self, at: usize, wrong: Wrong) -> Broken {
+        self.fault = Fault { at: at as u32, wrong };
+        Broken
     }
 }
 

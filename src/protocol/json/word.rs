@@ -27,9 +27,7 @@ pub(super) fn at(bytes: &[u8], start: usize, len: usize) -> u64 {
         // A shift by all 64 bits is what `checked_shl` makes of the empty word.
         return u64::from_le_bytes(*eight) & u64::MAX.checked_shr(unused).unwrap_or(0);
     }
-    let mut eight = [0; MAX];
-    eight[..len].copy_from_slice(&rest[..len]);
-    u64::from_le_bytes(eight)
+    rest[..len].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
