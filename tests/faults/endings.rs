@@ -16,7 +16,8 @@ fn observer(hub: &Hub) -> Client {
 }
 
 fn sends(count: usize) -> String {
-    (1..=count).map(|id| format!("{}\n", json!({"op": "send", "room": "ops", "body": id, "id": id}))).collect()
+    let lines = (1..=count).map(|id| json!({"op": "send", "room": "ops", "body": id, "id": id}).to_string() + "\n");
+    lines.collect()
 }
 
 fn expect_in_order(observer: &mut Client, count: usize) {

@@ -127,7 +127,7 @@ impl Hub {
     /// Lets it have so many descriptors from now on.
     pub(crate) fn limit_descriptors(&self, most: u64) {
         let limit = Rlimit { current: Some(most), maximum: None };
-        let old = prlimit(Some(self.pid()), Resource::Nofile, limit.clone());
+        let old = prlimit(Some(self.pid()), Resource::Nofile, limit);
         old.or_else(|_| {
             // Without the right to raise the hard limit it stays what it is.
             let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
