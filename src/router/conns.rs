@@ -140,7 +140,7 @@ impl Router {
             is_mute: false,
             heard: self.now.instant,
         };
-        self.conns.insert(id, conn);
+        self.conns.insert(id, Box::new(conn));
     }
 
     /// A guest's number, and a nick for it that nobody has.

@@ -41,14 +41,7 @@ impl Router {
                 hall.room.invited.insert(identity);
             }
         }
-        let ok = OkEvent {
-            op: "create",
-            place: Some(Place::Room(Arc::clone(room))),
-            seq: Some(hall.room.log.newest()),
-            epoch: Some(hall.room.log.epoch().clone()),
-            existed,
-            ..OkEvent::default()
-        };
+        let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
         self.ok(id, tag, ok);
         Ok(())
     }

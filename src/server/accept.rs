@@ -164,7 +164,7 @@ fn farewell(words: &'static str) -> Vec<u8> {
     let error = Event::Error(Tag::None, Box::new(ErrorEvent::new(Code::TooManyConnections, words)));
     let bye = Event::Bye { tag: Tag::None, reason: ByeReason::TooManyConnections, reconnect_ms: None };
     let mut output = Output::default();
-    JsonEncoder.encode(Item::Events(vec![error, bye]), &mut output);
+    JsonEncoder.encode(Item::Events(Box::new(vec![error, bye])), &mut output);
     output.slices().concat()
 }
 

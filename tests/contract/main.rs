@@ -3,4 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod frames;
+mod hello;
+mod names;
 mod ops;
+mod suite;
