@@ -114,7 +114,8 @@ impl Router {
                 let mut error = ErrorEvent::new(Code::RateLimited, "the room remembers as many keys as it may");
                 error.retry_after_ms = keys.oldest().map(|oldest| {
                     let free_at = oldest + self.config.history.dedup_window;
-                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64
+                    // Rounded up: who comes back then is not too early.
+                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64 + 1
                 });
                 return Err(error);
             }
