@@ -136,7 +136,10 @@ pub async fn serve(config: Config, reload: impl Fn() -> Result<Config, String> +
     let hangups = signals::hangups()?;
     let shutdown = signals::shutdown()?;
     for (listen, address) in server.addresses()? {
-        listen::announce(listen.protocol, address)?;
+        if let Err(error) = listen::announce(listen.protocol, address) {
+            // Nobody has to read it: `linehub serve | head -1` hangs up on it, and a disk may be full.
+            tracing::warn!(%error, "cannot print where the server listens");
+        }
     }
     tokio::select! {
         ended = server.run(shutdown) => ended,

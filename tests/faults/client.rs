@@ -146,6 +146,16 @@ impl Client {
         self.find(|event| event["ev"] == ev)
     }
 
+    /// The next line for a person that has some words in it; others are passed over.
+    pub(crate) fn words(&mut self, words: &str) -> String {
+        loop {
+            let line = String::from_utf8_lossy(self.line().expect("the connection lives")).into_owned();
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
     /// Everything up to the end of input.
     pub(crate) fn rest(&mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.next()).collect()

@@ -1,5 +1,6 @@
 //! The ways in which an input ends, and what is still carried out and answered when it has.
 
+use std::io::Write;
 use std::net::Shutdown;
 
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ fn observer(hub: &Hub) -> Client {
 }
 
 fn sends(count: usize) -> String {
-    (1..=count).map(|id| format!("{}\n", json!({"op": "send", "room": "ops", "body": id, "id": id}))).collect()
+    let lines = (1..=count).map(|id| json!({"op": "send", "room": "ops", "body": id, "id": id}).to_string() + "\n");
+    lines.collect()
 }
 
 fn expect_in_order(observer: &mut Client, count: usize) {
@@ -168,4 +170,20 @@ fn one_that_stays_is_told_when_the_server_goes() {
     assert_eq!(client.event("bye")["reason"], "shutdown");
     assert_eq!(client.next(), None);
     assert!(hub.ended().success());
+}
+
+#[test]
+fn one_that_was_told_goodbye_and_never_hangs_up_is_hung_up_on() {
+    let hub = Hub::start("");
+    hub.client().pong();
+    let before = hub.descriptors();
+    let mut silent = hub.client();
+    silent.say(&json!({"op": "quit"}));
+    assert_eq!(silent.rest(), [json!({"ev": "bye", "reason": "quit"})]);
+    let mut noisy = hub.client();
+    noisy.say(&json!({"op": "quit"}));
+    // It talks on and on, until its kernel is told that nobody listens.
+    while noisy.stream.write_all(&[b'x'; 1_024]).is_ok() {}
+    hub.until("both descriptors are closed", |_| hub.descriptors() <= before + 1);
+    assert_eq!(silent.next(), None);
 }

@@ -126,14 +126,10 @@ impl Hub {
 
     /// Lets it have so many descriptors from now on.
     pub(crate) fn limit_descriptors(&self, most: u64) {
-        let limit = Rlimit { current: Some(most), maximum: None };
-        let old = prlimit(Some(self.pid()), Resource::Nofile, limit.clone());
-        old.or_else(|_| {
-            // Without the right to raise the hard limit it stays what it is.
-            let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
-            prlimit(Some(self.pid()), Resource::Nofile, Rlimit { maximum: hard, ..limit })
-        })
-        .expect("a process of ours may be limited");
+        // The hard limit stays, since not everyone may raise it again.
+        let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: Some(most), maximum: hard };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("a process of ours may be limited");
     }
 
     /// Asks again and again until something holds; each question is a round trip to the server, which is what paces it.

@@ -8,6 +8,7 @@ mod client;
 mod descriptors;
 mod endings;
 mod hub;
+mod output;
 mod patience;
 mod reload;
 mod shell;

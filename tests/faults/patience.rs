@@ -1,5 +1,7 @@
 //! Clients that begin a line and do not end it, and clients that say nothing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::client::Client;
@@ -58,4 +60,40 @@ fn a_json_client_on_an_auto_port_is_never_shown_a_banner_when_it_speaks_at_once(
     client.raw("\u{feff} \r\n");
     client.raw("{\"op\":\"ping\",\"id\":1}\n");
     assert_eq!(client.next(), Some(json!({"ev": "pong", "id": 1})));
+}
+
+#[test]
+fn a_silent_client_on_an_auto_port_is_a_person() {
+    let hub = Hub::start("[server]\nsniff_timeout = \"100ms\"\n");
+    let mut person = Client::connect(hub.auto);
+    person.words("What do you want to be called?");
+    person.raw("ada\n");
+    person.words("You are ada.");
+}
+
+#[test]
+fn a_silent_client_that_turns_out_to_be_a_program_is_understood_behind_the_banner() {
+    let hub = Hub::start("[server]\nsniff_timeout = \"100ms\"\n");
+    let mut slow = Client::connect(hub.auto);
+    slow.words("What do you want to be called?");
+    slow.raw("{\"op\":\"ping\",\"id\":1}\n");
+    assert_eq!(slow.words("{"), "{\"ev\":\"pong\",\"id\":1}\n");
+}
+
+#[test]
+fn a_person_has_more_time_for_a_line_than_a_program() {
+    let hub = Hub::start("[limits]\nline_timeout = \"1s\"\ntext_line_timeout = \"3s\"\n");
+    let mut person = Client::connect(hub.auto);
+    person.raw("ada\nhello wor");
+    person.words("You are ada.");
+    let mut program = hub.client();
+    program.raw("{");
+    assert_eq!(program.event("bye")["reason"], "line_timeout");
+    // What was half typed before the program began is not held against the person yet.
+    person.raw("ld\n/ping\nand then");
+    person.words("the server is there");
+    let begun = Instant::now();
+    person.words("never ended");
+    while person.line().is_some() {}
+    assert!(begun.elapsed() > Duration::from_secs(2), "but three seconds are all there are");
 }

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::client::Client;
 use super::hub::Hub;
 
-fn is_limited(client: &mut super::client::Client) -> bool {
-    let lines: String = (1..=200).map(|id| format!("{{\"op\":\"ping\",\"id\":{id}}}\n")).collect();
+fn is_limited(client: &mut Client) -> bool {
+    let lines: String = (1..=200).map(|id| json!({"op": "ping", "id": id}).to_string() + "\n").collect();
     client.raw(lines);
     let answers: Vec<_> = (0..200).map_while(|_| client.next()).collect();
     assert_eq!(answers.len(), 200);

@@ -76,6 +76,20 @@ fn an_interrupt_is_told_to_everyone_and_is_over_in_time_though_fifty_read_nothin
 }
 
 #[test]
+fn a_person_is_told_and_one_that_has_said_nothing_yet_holds_nothing_up() {
+    let mut hub = Hub::start("[server]\nsniff_timeout = \"60s\"\nshutdown_timeout = \"10m\"\n");
+    let mut silent = Client::connect(hub.auto);
+    let mut person = Client::connect(hub.auto);
+    person.raw("ada\n");
+    person.words("You are ada.");
+    hub.signal(Signal::TERM);
+    person.words("going down");
+    assert_eq!(person.line(), None);
+    assert_eq!(silent.line(), None);
+    assert!(hub.ended().success());
+}
+
+#[test]
 fn a_server_without_clients_is_gone_at_once() {
     let mut hub = Hub::start("");
     let signalled = Instant::now();

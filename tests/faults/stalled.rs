@@ -19,8 +19,12 @@ const BODY_BYTES: u64 = 8 << 10;
 
 const MESSAGES: u64 = PUBLISHED_BYTES / BODY_BYTES;
 
-/// How far the publisher is ahead of the slowest that reads: half of what an outbox holds, so that a reader never lags.
-const WINDOW: u64 = 64;
+/// Messages sent with one write, and read before the publisher hears of it.
+const BATCH: u64 = 8;
+
+/// How far the publisher is ahead of the slowest that reads: a quarter of what an outbox holds, which gives its room back only
+/// when all that a writer has taken is written, so that no reader lags.
+const WINDOW: u64 = 32;
 
 /// Resident memory that the server stays under throughout.
 const MEMORY_KIB_MAX: u64 = 100 << 10;
@@ -64,7 +68,7 @@ fn read_all(mut client: Client, reader: usize, progress: &Progress) {
         let line = client.line().expect("the connection lives");
         assert_eq!(seq_of(line), Some(expected), "reader {reader}: {}", shown(line));
         assert!(line.len() as u64 > BODY_BYTES, "reader {reader}: {}", shown(line));
-        if expected % 16 == 0 || expected == MESSAGES {
+        if expected % BATCH == 0 || expected == MESSAGES {
             progress.note(reader, expected);
         }
     }
@@ -73,8 +77,8 @@ fn read_all(mut client: Client, reader: usize, progress: &Progress) {
 fn publish(json: SocketAddr, progress: &Progress) {
     let mut client = Client::connect(json);
     let line = format!("{}\n", json!({"op": "send", "room": "flood", "body": "x".repeat(BODY_BYTES as usize)}));
-    let batch = line.repeat(16);
-    for first in (1..=MESSAGES).step_by(16) {
+    let batch = line.repeat(BATCH as usize);
+    for first in (1..=MESSAGES).step_by(BATCH as usize) {
         progress.await_room(first);
         client.raw(&batch);
     }

@@ -62,9 +62,8 @@ impl Terminal {
                 let rest = self.seen.split_off(at + words.len());
                 return std::mem::replace(&mut self.seen, rest);
             }
-            if !self.read(until) {
-                panic!("{words:?} is never shown, but {:?}, by {}", self.seen, self.script);
-            }
+            let is_more = self.read(until);
+            assert!(is_more, "{words:?} is never shown, but {:?}, by {}", self.seen, self.script);
         }
     }
 
