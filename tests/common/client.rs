@@ -114,6 +114,8 @@ impl Client {
     }
 
     /// Sends a request.
+    // By value, so that it is written where it is sent.
+    #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn send(&mut self, request: Value) {
         self.line(&request.to_string());
     }
@@ -225,7 +227,7 @@ impl Client {
     }
 
     /// All lines up to the end.
-    pub(crate) fn to_end(&mut self) -> Vec<Event> {
+    pub(crate) fn rest(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.next_line().map(Event::new)).collect()
     }
 

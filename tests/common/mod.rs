@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, Event};
 pub(crate) use program::Program;
-pub(crate) use server::TestServer;
+pub(crate) use server::{TestServer, rule};
 
 /// The longest that anything may take that must happen: far above what it takes, so that a slow machine fails nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);

@@ -59,13 +59,10 @@ impl Program {
         let lines = lines_of(child.stdout.take().expect("it is piped"));
         let mut program = Self { child, addresses: Vec::new(), stderr: Some(stderr), config };
         for _ in 0..listeners {
-            match lines.recv_timeout(DEADLINE) {
-                Ok(line) => program.addresses.push(address(&line)),
-                Err(_) => {
-                    let stderr = program.end();
-                    panic!("the program does not say where it listens: {stderr}");
-                }
-            }
+            let Ok(line) = lines.recv_timeout(DEADLINE) else {
+                panic!("the program does not say where it listens: {}", program.end());
+            };
+            program.addresses.push(address(&line));
         }
         program
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use linehub::config::{Config, Listen, Protocol};
+use linehub::config::{Config, Listen, Protocol, RoomRule};
+use linehub::model::Pattern;
 use linehub::server::{Reloader, Server};
 use tokio::sync::oneshot;
 
@@ -107,6 +108,21 @@ impl TestServer {
     /// Waits for the server's end.
     pub(crate) fn wait(&mut self) -> std::io::Result<()> {
         self.stopped.recv_timeout(DEADLINE).expect("the server stops within the deadline")
+    }
+}
+
+/// A rule for the rooms that a pattern matches, which sets nothing yet.
+pub(crate) fn rule(pattern: &str) -> RoomRule {
+    RoomRule {
+        pattern: Pattern::parse(pattern).expect("the test names a pattern"),
+        kind: None,
+        history: None,
+        private: None,
+        keep_messages: None,
+        keep_bytes: None,
+        keep_age: None,
+        ack_wait: None,
+        max_deliver: None,
     }
 }
 

@@ -177,3 +177,23 @@ fn what_came_while_one_was_away_is_counted_for_the_one_who_resumes() {
     ada.done(json!({"op": "send", "to": "bob", "body": "again"}));
     back.expect_body("again");
 }
+
+#[test]
+fn what_waits_for_one_who_is_away_is_counted_until_it_is_shown() {
+    let server = TestServer::start();
+    let mut bob = server.client();
+    let session = bob.hello("bob");
+    let mut ada = server.hello("ada");
+    ada.done(json!({"op": "send", "to": "bob", "body": "seen"}));
+    ada.expect_body("seen");
+    bob.expect_body("seen");
+    bob.end_input();
+    bob.expect_bye("quit");
+    // A guest that is away has no nick, so nothing can be sent to it.
+    ada.refused(json!({"op": "send", "to": "bob", "body": "lost"}), "no_such_nick");
+    let mut back = server.client();
+    let welcome = back.done(json!({"op": "hello", "resume": session}));
+    assert_eq!((&welcome["resumed"], &welcome["unread"]), (&json!(true), &json!([])));
+    let page = back.done(json!({"op": "history", "to": "ada"}));
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{}", page.raw);
+}

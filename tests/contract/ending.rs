@@ -1,6 +1,5 @@
 //! How connections end: `quit`, end of input, what stays, heartbeats, and each reason of `bye`.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -51,12 +50,11 @@ fn an_unfinished_last_line_that_is_wrong_gets_its_error() {
 fn one_who_is_gone_without_reading_has_said_what_it_said() {
     let server = TestServer::start();
     let mut reader = server.joined("reader", "lobby");
-    {
-        let mut stream = std::net::TcpStream::connect(server.json()).expect("the server listens");
-        for body in 1..=50 {
-            writeln!(stream, r#"{{"op":"send","room":"lobby","body":{body},"id":{body}}}"#).expect("it is open");
-        }
-    }
+    let lines: Vec<String> = (1..=50)
+        .map(|body| format!("{{\"op\":\"send\",\"room\":\"lobby\",\"body\":{body},\"id\":{body}}}\n"))
+        .collect();
+    // In one write, since a socket that is closed with answers unread loses what it has not sent.
+    server.client().bytes(lines.concat().as_bytes());
     for body in 1..=50 {
         reader.expect_body(body);
     }

@@ -3,9 +3,11 @@
 use std::thread;
 use std::time::Instant;
 
+use linehub::config::RoomRule;
+use linehub::model::HistoryKind;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, TestServer};
+use crate::common::{Client, DEADLINE, TestServer, rule};
 
 /// A room with so many messages, whose bodies are their numbers.
 fn filled(server: &TestServer, room: &str, messages: u64) -> Client {
@@ -117,17 +119,7 @@ fn joining_again_replays_where_it_asks_to_and_gets_one_copy_of_what_follows() {
 #[test]
 fn an_epoch_stays_while_a_room_stands_and_is_new_when_it_was_empty() {
     let server = TestServer::with(|config| {
-        config.rooms = vec![linehub::config::RoomRule {
-            pattern: linehub::model::Pattern::parse("brief").expect("a pattern"),
-            history: Some(linehub::model::HistoryKind::None),
-            kind: None,
-            private: None,
-            keep_messages: None,
-            keep_bytes: None,
-            keep_age: None,
-            ack_wait: None,
-            max_deliver: None,
-        }];
+        config.rooms = vec![RoomRule { history: Some(HistoryKind::None), ..rule("brief") }];
     });
     let mut ada = server.client();
     let first = ada.join("brief");

@@ -94,11 +94,9 @@ fn an_address_has_so_many_connections() {
 fn lines_over_the_rate_are_refused_and_say_when_to_try_again() {
     let server = TestServer::with(|config| config.limits.messages_per_second = 5);
     let mut ada = server.client();
-    let mut lines = String::new();
-    for id in 1..=20 {
-        lines += &format!("{{\"op\":\"send\",\"room\":\"lobby\",\"body\":{id},\"id\":{id}}}\n");
-    }
-    ada.bytes(lines.as_bytes());
+    let lines: Vec<String> =
+        (1..=20).map(|id| format!("{{\"op\":\"send\",\"room\":\"lobby\",\"body\":{id},\"id\":{id}}}\n")).collect();
+    ada.bytes(lines.concat().as_bytes());
     let mut done = 0;
     let mut refused = 0;
     for _ in 0..20 {

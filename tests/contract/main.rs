@@ -9,6 +9,7 @@ mod frames;
 mod hello;
 mod history;
 mod joins;
+mod lag;
 mod limits;
 mod messages;
 mod names;

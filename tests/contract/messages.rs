@@ -32,25 +32,20 @@ fn a_message_reaches_every_member_once_and_the_ok_comes_before_ones_own_copy() {
 fn the_ok_comes_first_for_every_send_of_one_write() {
     let server = TestServer::start();
     let mut ada = server.joined("ada", "lobby");
-    let mut lines = String::new();
-    for id in 1..=200 {
-        lines += &format!("{{\"op\":\"send\",\"room\":\"lobby\",\"body\":{id},\"id\":{id}}}\n");
-    }
-    ada.bytes(lines.as_bytes());
+    let lines: Vec<String> =
+        (1..=200).map(|id| format!("{{\"op\":\"send\",\"room\":\"lobby\",\"body\":{id},\"id\":{id}}}\n")).collect();
+    ada.bytes(lines.concat().as_bytes());
     let mut acked = 0;
     let mut seen = 0;
     while seen < 200 {
         let event = ada.recv();
-        match event.ev() {
-            "ok" => {
-                acked += 1;
-                assert_eq!((event.number("id"), event.number("seq")), (acked, acked));
-            }
-            _ => {
-                seen += 1;
-                assert_eq!(event.number("seq"), seen);
-                assert!(seen <= acked, "message {seen} came before its ok");
-            }
+        if event.ev() == "ok" {
+            acked += 1;
+            assert_eq!((event.number("id"), event.number("seq")), (acked, acked));
+        } else {
+            seen += 1;
+            assert_eq!(event.number("seq"), seen);
+            assert!(seen <= acked, "message {seen} came before its ok");
         }
     }
 }

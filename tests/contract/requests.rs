@@ -159,7 +159,7 @@ fn when_the_worker_goes_the_asker_hears_it_at_once() {
         if ending == "leave" || ending == "no worker any more" {
             worker.done(json!({"op": "quit"}));
         }
-        worker.to_end();
+        worker.rest();
     }
 }
 

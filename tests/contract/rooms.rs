@@ -1,8 +1,10 @@
 //! Rooms: how they come and go, their settings and topics, and the listings.
 
+use linehub::config::RoomRule;
+use linehub::model::Kind;
 use serde_json::{Value, json};
 
-use crate::common::TestServer;
+use crate::common::{TestServer, rule};
 
 #[test]
 fn create_makes_a_room_once_and_compares_only_what_it_names() {
@@ -80,19 +82,8 @@ fn create_says_what_is_wrong_with_each_of_its_fields() {
 #[test]
 fn a_room_comes_into_being_as_the_first_rule_that_matches_it_says() {
     let server = TestServer::with(|config| {
-        let rule = |pattern: &str, kind| linehub::config::RoomRule {
-            pattern: linehub::model::Pattern::parse(pattern).expect("a pattern"),
-            kind: Some(kind),
-            history: None,
-            private: None,
-            keep_messages: None,
-            keep_bytes: None,
-            keep_age: None,
-            ack_wait: None,
-            max_deliver: None,
-        };
-        use linehub::model::Kind;
-        config.rooms = vec![rule("jobs.>", Kind::Queue), rule("state.*", Kind::Latest), rule(">", Kind::Fanout)];
+        let kinds = [("jobs.>", Kind::Queue), ("state.*", Kind::Latest), (">", Kind::Fanout)];
+        config.rooms = kinds.map(|(pattern, kind)| RoomRule { kind: Some(kind), ..rule(pattern) }).into();
     });
     let mut ada = server.hello("ada");
     for (room, kind) in [("jobs.a", "queue"), ("jobs.a.b", "queue"), ("state.a", "latest"), ("lobby", "fanout")] {
