@@ -15,7 +15,7 @@ import sys
 import time
 
 PAUSE_S_MAX = 30  # between two tries to come back
-HEARTBEAT_S = 20  # silence after which the server is to say `ping`; three times that, and the connection is dead
+HEARTBEAT_S = 20  # silence after which the server says `ping`; three times that, and the connection is dead
 
 
 def answer(body):
@@ -26,7 +26,7 @@ def answer(body):
     if name == "!time":
         return datetime.datetime.now(datetime.timezone.utc).strftime("%H:%M:%S UTC")
     if name == "!echo":
-        return rest or "…"
+        return rest.strip() or "…"
     if name == "!roll":
         dice = re.fullmatch(r"([1-9]\d?)d([1-9]\d{0,3})", rest.strip())
         if not dice:
@@ -43,6 +43,7 @@ class Bot:
         self.session = None  # resumes the connection before this one
         self.epoch = None  # the numbering that `seen` belongs to
         self.seen = None  # the number of the last message looked at
+        self.name = args.nick  # as the server knows it
         self.taken = 0  # how often the nick was somebody else's
 
     def serve(self):
@@ -62,8 +63,8 @@ class Bot:
 
     def hello(self, peer):
         nick = self.args.nick + (str(self.taken + 1) if self.taken else "")
-        resume = {"resume": self.session} if self.session else {}
-        self.say(peer, op="hello", nick=nick, echo=False, heartbeat_s=HEARTBEAT_S, id="hello", **resume)
+        # What is null counts as left out, as the first time here.
+        self.say(peer, op="hello", nick=nick, resume=self.session, echo=False, heartbeat_s=HEARTBEAT_S, id="hello")
 
     def take(self, peer, event):
         """Looks at one event. Those it does not know, of this version or a later one, are passed over."""
@@ -75,12 +76,12 @@ class Bot:
             print(f"{event['code']}: {event['message']}", file=sys.stderr, flush=True)
         elif kind == "welcome":
             self.session = event["session"]
-            print(f"here as {event['nick']}{', again' if event['resumed'] else ''}", flush=True)
-            # Behind the last message looked at; for the first time, with what comes next.
-            start = {} if self.seen is None else {"after": self.seen, "epoch": self.epoch}
-            self.say(peer, op="join", room=self.args.room, **{"as": "worker"}, **start, id="join")
+            self.name = event["nick"] + (", again" if event["resumed"] else "")
+            part = {"as": "worker", "after": self.seen, "epoch": self.epoch}
+            self.say(peer, op="join", room=self.args.room, id="join", **part)
         elif kind == "ok" and event.get("id") == "join":
             self.epoch = event["epoch"]
+            print(f"in {event['room']} as {self.name}", flush=True)
             if self.seen is None:
                 self.seen = event["seq"]
         elif kind == "message" and event.get("room") == self.args.room:

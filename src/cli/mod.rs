@@ -3,6 +3,7 @@
 //! Exit codes: 0 is success, 1 is something that went wrong while running, 2 is a mistake in the arguments or the
 //! configuration, which trying again will not mend.
 
+mod bench;
 mod check;
 mod logs;
 mod ping;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a server whether it answers: exit code 0 if so, 1 if not
     Ping(ping::PingArgs),
+    /// Measure what a server does with messages, and check that it loses none
+    Bench(bench::BenchArgs),
 }
 
 /// Where the configuration comes from; each flag counts over its variable and the file.
@@ -93,6 +96,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args.into()),
         Command::Check(args) => return check::run(&args),
         Command::Ping(args) => ping::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

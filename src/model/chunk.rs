@@ -171,6 +171,22 @@ impl Chunk {
         skipped.min(self.lines.len())..self.lines.len()
     }
 
+    /// A chunk of one of its messages alone, which does not keep the others in memory.
+    #[must_use]
+    pub fn only(&self, at: usize) -> Self {
+        let span = self.span(&(at..at + 1));
+        let line = self.lines[at];
+        let start = span.start as u32;
+        Self {
+            place: self.place.clone(),
+            first: Seq(self.first.0 + at as u64),
+            lines: Box::new([Line { end: line.end - start, body: line.body - start, sender: 0, ..line }]),
+            senders: SmallVec::from_elem(Arc::clone(&self.senders[usize::from(line.sender)]), 1),
+            bytes: Bytes::copy_from_slice(&self.bytes[span]),
+            renditions: Mutex::default(),
+        }
+    }
+
     /// The rendition under a codec's key, made by the first who asks.
     pub fn rendition(&self, key: u64, render: impl FnOnce(&Self) -> Rendition) -> Arc<Rendition> {
         // A cache holds nothing that a panic could leave half done.

@@ -137,6 +137,28 @@ impl Command {
     }
 }
 
+impl Command {
+    /// The room that it names, so that an error can name it too; a [`Send`] names its own by index.
+    pub fn room(&self) -> Option<&Arc<RoomName>> {
+        let target = match self {
+            Self::Delete(room) | Self::Redact(room, _) | Self::Topic(room, _) => return Some(room),
+            Self::Ack(work) | Self::Working(work) => return Some(&work.0),
+            Self::Nack(work) => return Some(&work.0),
+            Self::Create(create) => return Some(&create.room),
+            Self::Who(room, _) => return room.as_ref(),
+            Self::Join(join) => &join.target,
+            Self::Leave(target) => target,
+            Self::Request(request) => return request.place.room(),
+            Self::History(history) => return history.place.room(),
+            _ => return None,
+        };
+        match target {
+            Target::Place(place) => place.room(),
+            Target::Pattern(_) => None,
+        }
+    }
+}
+
 /// A message to publish.
 #[derive(Debug)]
 pub struct Send {

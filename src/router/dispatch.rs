@@ -60,6 +60,7 @@ impl Router {
             return Outcome::Refused;
         }
         let answer_tag = tag.clone();
+        let about = command.room().map(|room| self.as_written(room));
         let done = match command {
             Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
             Command::Send(_) => Ok(()),
@@ -101,7 +102,8 @@ impl Router {
         match done {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                let error = if error.op.is_some() { error } else { error.op(op) };
+                let mut error = if error.op.is_some() { error } else { error.op(op) };
+                error.room = error.room.or(about);
                 self.error(id, answer_tag, error);
                 Outcome::Refused
             }

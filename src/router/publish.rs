@@ -114,7 +114,8 @@ impl Router {
                 let mut error = ErrorEvent::new(Code::RateLimited, "the room remembers as many keys as it may");
                 error.retry_after_ms = keys.oldest().map(|oldest| {
                     let free_at = oldest + self.config.history.dedup_window;
-                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64
+                    // Rounded up: who comes back then is not too early.
+                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64 + 1
                 });
                 return Err(error);
             }
@@ -186,7 +187,11 @@ impl Router {
                 queue.push(Seq(chunk.first().0 + at as u64), Arc::clone(chunk), at as u32);
             }
             hall.room.log.pass();
-        } else if hall.room.settings.kind == Kind::Latest || hall.room.settings.history != HistoryKind::None {
+        } else if hall.room.settings.kind == Kind::Latest {
+            // The value alone: the rest of its chunk would stay in memory with it.
+            hall.room.log.clear();
+            hall.room.log.keep(Arc::new(chunk.only(chunk.lines().len() - 1)));
+        } else if hall.room.settings.history != HistoryKind::None {
             hall.room.log.keep(Arc::clone(chunk));
             hall.room.log.trim(hall.room.keep(self.now.unix_ms));
         } else {

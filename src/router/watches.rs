@@ -126,6 +126,7 @@ impl Router {
     fn replay_latest(&mut self, id: ConnId, watch: WatchId) {
         let Some(pattern) = self.watches.pattern(watch).cloned() else { return };
         for hall_id in self.halls_under(&pattern) {
+            self.trim(hall_id);
             let Some(hall) = self.halls.get(hall_id) else { continue };
             let is_latest = hall.room.settings.kind == Kind::Latest && !hall.room.log.is_empty();
             if is_latest && !hall.has(id) && self.may_observe(id, hall) {

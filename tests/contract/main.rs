@@ -3,8 +3,18 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod direct;
+mod ending;
 mod frames;
 mod hello;
+mod history;
+mod joins;
+mod limits;
+mod messages;
 mod names;
 mod ops;
+mod patterns;
+mod queues;
+mod requests;
+mod rooms;
 mod suite;

@@ -6,28 +6,32 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 /// How long anything may take that a document promises: far longer than it does, so that a slow machine fails nothing.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The real program, serving on free ports until it is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// The port that recognises protocols.
-    pub auto: u16,
+    pub(crate) auto: u16,
     /// The port for JSON-lines alone.
-    pub json: u16,
+    pub(crate) json: u16,
     folder: Folder,
     _output: BufReader<ChildStdout>,
 }
 
 impl Server {
     /// A server with the built-in defaults, but for its ports.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = Folder::new();
         let config = folder.0.join("linehub.toml");
         let listen =
@@ -53,12 +57,12 @@ impl Server {
     }
 
     /// A text with the ports that the documents name put in the place of this server's.
-    pub fn with_ports(&self, text: &str) -> String {
+    pub(crate) fn with_ports(&self, text: &str) -> String {
         text.replace("7878", &self.auto.to_string()).replace("7879", &self.json.to_string())
     }
 
     /// A folder that is gone with the server.
-    pub fn folder(&self) -> &PathBuf {
+    pub(crate) fn folder(&self) -> &PathBuf {
         &self.folder.0
     }
 }
@@ -90,15 +94,67 @@ impl Drop for Folder {
     }
 }
 
+/// A program that runs, with all that it starts; ended when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    /// Starts it, and reads what it prints.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}; scripts/tools names what the tests need"));
+        let output = BufReader::new(child.stdout.take().expect("it was piped"));
+        // More than anything here prints, so that the thread ends with the program.
+        let (sender, lines) = sync_channel(10_000);
+        std::thread::spawn(move || {
+            for line in output.lines() {
+                if sender.send(line.expect("what it prints is UTF-8")).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line that it prints; `None` when it has printed its last.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing was printed within {PATIENCE:?}"),
+        }
+    }
+
+    /// Whether it ends well.
+    pub(crate) fn succeeds(&mut self) -> bool {
+        self.child.wait().expect("it ends").success()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
 /// A plain socket that speaks lines.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     lines: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Connects to a port of this machine.
-    pub fn connect(port: u16) -> Self {
+    pub(crate) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         let lines = BufReader::new(stream.try_clone().expect("a socket has two ends"));
@@ -106,19 +162,19 @@ impl Client {
     }
 
     /// Sends a line.
-    pub fn send(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         self.stream.write_all(format!("{line}\n").as_bytes()).expect("the server reads");
     }
 
     /// The next line, without its ending; empty at the end.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("the server answers in time");
         line.trim_end().to_owned()
     }
 
     /// Reads up to a line that holds some text.
-    pub fn line_with(&mut self, text: &str) -> String {
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
         loop {
             let line = self.line();
             assert!(!line.is_empty(), "the connection ended before {text:?}");
@@ -131,19 +187,19 @@ impl Client {
 
 /// A fenced block of a document and what the comment right above it says.
 #[derive(Debug)]
-pub struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// The words of the comment.
-    pub words: Vec<&'a str>,
+    pub(crate) words: Vec<&'a str>,
     /// The info string of the fence.
-    pub info: &'a str,
+    pub(crate) info: &'a str,
     /// What is between the fences.
-    pub text: String,
+    pub(crate) text: String,
     /// The line of the document that it begins in.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// The fenced blocks of a document that have a comment `<!-- … -->` right above them.
-pub fn blocks(document: &str) -> Vec<Block<'_>> {
+pub(crate) fn blocks(document: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut comment = None;
     let mut lines = document.lines().enumerate();
@@ -161,7 +217,7 @@ pub fn blocks(document: &str) -> Vec<Block<'_>> {
 }
 
 /// Whether a line is as a document shows it, where `…` stands for anything.
-pub fn is_as_shown(shown: &str, line: &str) -> bool {
+pub(crate) fn is_as_shown(shown: &str, line: &str) -> bool {
     let mut parts = shown.split('…');
     let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
     let parts: Vec<&str> = parts.collect();
