@@ -1,4 +1,6 @@
 //! The `linehub` program: the arguments, the allocator and the exit code; the rest is in the library.
+//!
+//! Nothing is decided here, so that whatever the program does can be tested without starting it.
 
 mod cli;
 

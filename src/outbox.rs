@@ -148,7 +148,7 @@ impl Outbox {
 
     /// Puts answers in. They may go over the budget, which stops the reader; [`Full`] only where nothing fits at all.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        answer(&self.shared, &self.items, Item::Events(events))
+        answer(&self.shared, &self.items, Item::Events(Box::new(events)))
     }
 
     /// Whether answers that nobody asked for, such as work and presence, still fit.
@@ -191,7 +191,7 @@ impl Outbox {
 impl Source {
     /// Puts the reader's own answers in.
     pub fn answer(&self, events: Vec<Event>) -> Result<(), Full> {
-        self.put(Item::Events(events))
+        self.put(Item::Events(Box::new(events)))
     }
 
     /// Has everything that follows written in another protocol.
@@ -307,6 +307,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// Bytes of all of it.
+    pub const fn bytes(&self) -> usize {
+        self.feed + self.answers
+    }
+
     /// Adds an item.
     pub fn add(&mut self, item: &Item) {
         match item {

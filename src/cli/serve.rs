@@ -1,4 +1,7 @@
 //! `linehub serve`: puts the configuration together, starts the log and the runtime, and runs the server.
+//!
+//! It decides nothing itself: what is wrong with the configuration is said by `config`, and what starts and stops in
+//! which order is the server's business.
 
 use linehub::config::Layers;
 use linehub::server;

@@ -1,4 +1,7 @@
 //! What a running server takes over of a new configuration.
+//!
+//! Pure: it compares two configurations and names what needs a restart. Who reads the file and who is told is not known
+//! here.
 
 use super::Config;
 use super::schema::KEYS;

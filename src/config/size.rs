@@ -1,4 +1,6 @@
 //! How much memory this process may use: the base of the limits that are shares of it.
+//!
+//! It reads what the kernel says once, at the start, and guesses low where the kernel says nothing.
 
 /// Bytes of memory that the process may use: the cgroup's limit where it has one, else the machine's memory.
 pub fn memory_limit() -> usize {

@@ -1,4 +1,6 @@
 //! A token bucket: how many lines a connection may still send now.
+//!
+//! It counts and never waits: it says how long to wait, and its reader does.
 
 use std::time::Duration;
 

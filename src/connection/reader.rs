@@ -3,7 +3,6 @@
 //! It waits where waiting is right: for the router when that is busy, and for its own writer when its answers are not being
 //! read. TCP then makes the peer wait. It never waits for what another connection does.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::config::Config;
 use crate::model::{Ask, ByeReason, Code, Command, ConnId, ErrorEvent, Event, Outcome, Tag};
 use crate::outbox::Source;
 use crate::protocol::{Decoder, Flow, Intake, Terms, Wire, codec};
-use crate::router::{RouterGone, RouterHandle};
+use crate::router::{Parcel, RouterGone, RouterHandle};
 
 /// How often a connection whose input has ended is pinged, so that one whose peer is dead ends.
 const STAY_PING: Duration = Duration::from_secs(60);
@@ -97,16 +96,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads until the input ends or the connection does; `held` is what was read already.
+    /// Reads until the input ends or the connection does, and waits for the writer; `held` is what was read already.
     pub(super) async fn run(mut self, held: BytesMut) {
         let stop = match self.read(held).await {
             Ok(never) => match never {},
             Err(stop) => stop,
         };
         match stop {
-            Stop::End => self.stay().await,
-            Stop::Closing => self.linger().await,
+            Stop::End => Box::pin(self.stay()).await,
+            Stop::Closing => Box::pin(self.linger()).await,
         }
+        // A connection is one for as long as its socket is there, and counted by its reader.
+        self.source.over().await;
     }
 
     async fn read(&mut self, mut held: BytesMut) -> Result<std::convert::Infallible, Stop> {
@@ -120,11 +121,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             input = loop {
                 match self.wait(&mut held).await {
                     Woken::Closing => return Err(Stop::Closing),
-                    Woken::Timer => self.timer().await?,
+                    Woken::Timer => Box::pin(self.timer()).await?,
                     Woken::Read(Ok(Some(read))) => break read,
                     // A peer that broke the connection said all that it will.
                     Woken::Read(Ok(None) | Err(_)) => {
-                        self.take(&mut held, true).await?;
+                        Box::pin(self.take(&mut held, true)).await?;
                         return Err(Stop::End);
                     }
                 }
@@ -146,50 +147,54 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     async fn take(&mut self, input: &mut BytesMut, is_end: bool) -> Result<usize, Stop> {
         let mut lines = 0;
         loop {
-            let mut intake = Intake::default();
-            let flow =
-                if is_end { self.decoder.finish(input, &mut intake) } else { self.decoder.decode(input, &mut intake) };
-            lines += intake.lines;
-            if let Some(every) = intake.heartbeat {
+            // Made where the router will find it, so that it is not copied on the way.
+            let mut parcel = Parcel::new(self.conn);
+            let flow = if is_end {
+                self.decoder.finish(input, &mut parcel.intake)
+            } else {
+                self.decoder.decode(input, &mut parcel.intake)
+            };
+            lines += parcel.intake.lines;
+            if let Some(every) = parcel.intake.heartbeat {
                 self.heartbeat = Some(Heartbeat { every, heard: Instant::now(), is_pinged: false });
             }
-            if !intake.events.is_empty() {
-                self.tell(std::mem::take(&mut intake.events)).await?;
-            }
-            self.limit(&mut intake).await?;
+            self.limit(&mut parcel.intake);
+            self.tell(&mut parcel).await?;
             match flow {
                 Flow::More => {
-                    self.hand_over(intake).await?;
+                    self.hand_over(parcel).await?;
                     return Ok(lines);
                 }
-                Flow::Full => self.hand_over(intake).await?,
-                Flow::Await => {
-                    let outcome = self.hand_over_and_wait(intake).await?;
-                    let mut after = Intake::default();
-                    self.decoder.resolved(outcome, &mut after);
-                    self.tell(after.events).await?;
-                    after.events = Vec::new();
-                    self.hand_over(after).await?;
-                }
-                Flow::Switch(wire) => {
-                    // What was asked before is answered in the protocol it was asked in.
-                    self.hand_over_and_wait(intake).await?;
-                    self.decoder = codec(wire, &self.terms).0;
-                    self.source.switch(wire).map_err(|_| Stop::Closing)?;
-                }
+                Flow::Full => self.hand_over(parcel).await?,
+                Flow::Await | Flow::Switch(_) => Box::pin(self.turn(parcel, flow)).await?,
                 Flow::HangUp => {
-                    self.hand_over(intake).await?;
-                    return self.hang_up(ByeReason::TooManyErrors).await;
+                    self.hand_over(parcel).await?;
+                    return Box::pin(self.hang_up(ByeReason::TooManyErrors)).await;
                 }
             }
         }
     }
 
+    /// Waits for what came of the last request, where that decides how to read on.
+    async fn turn(&mut self, parcel: Box<Parcel>, flow: Flow) -> Result<(), Stop> {
+        let outcome = self.hand_over_and_wait(parcel).await?;
+        if let Flow::Switch(wire) = flow {
+            // What was asked before has been answered in the protocol it was asked in.
+            self.decoder = codec(wire, &self.terms).0;
+            return self.source.switch(wire).map_err(|_| Stop::Closing);
+        }
+        let mut after = Parcel::new(self.conn);
+        self.decoder.resolved(outcome, &mut after.intake);
+        self.tell(&mut after).await?;
+        self.hand_over(after).await
+    }
+
     /// Puts the reader's own answers into the outbox, once there is room.
-    async fn tell(&mut self, events: Vec<Event>) -> Result<(), Stop> {
-        if events.is_empty() {
+    async fn tell(&mut self, parcel: &mut Parcel) -> Result<(), Stop> {
+        if parcel.intake.events.is_empty() {
             return Ok(());
         }
+        let events = std::mem::take(&mut parcel.intake.events);
         let bytes = events.iter().map(Event::cost).sum();
         if !self.source.reserve(bytes).await {
             return Err(Stop::Closing);
@@ -200,11 +205,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Refuses what is over the rate that a connection may send at.
-    async fn limit(&mut self, intake: &mut Intake) -> Result<(), Stop> {
-        let Some(bucket) = &mut self.bucket else { return Ok(()) };
+    fn limit(&mut self, intake: &mut Intake) {
+        let Some(bucket) = &mut self.bucket else { return };
         let now = Instant::now();
-        let mut refused = Vec::new();
-        intake.asks = VecDeque::from(std::mem::take(&mut intake.asks))
+        let asks = std::mem::take(&mut intake.asks);
+        let refused = &mut intake.events;
+        intake.asks = asks
             .into_iter()
             .filter_map(|ask| match bucket.take(now) {
                 Ok(()) => Some(ask),
@@ -217,24 +223,23 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 }
             })
             .collect();
-        self.tell(refused).await
     }
 
-    async fn hand_over(&mut self, intake: Intake) -> Result<(), Stop> {
-        if intake.asks.is_empty() {
+    async fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Stop> {
+        if parcel.intake.asks.is_empty() {
             return Ok(());
         }
-        if !self.source.reserve(intake.claim).await {
+        if !self.source.reserve(parcel.intake.claim).await {
             return Err(Stop::Closing);
         }
-        Ok(self.router.ask(self.conn, intake).await?)
+        Ok(self.router.ask(parcel).await?)
     }
 
-    async fn hand_over_and_wait(&mut self, intake: Intake) -> Result<Outcome, Stop> {
-        if !self.source.reserve(intake.claim).await {
+    async fn hand_over_and_wait(&mut self, parcel: Box<Parcel>) -> Result<Outcome, Stop> {
+        if !self.source.reserve(parcel.intake.claim).await {
             return Err(Stop::Closing);
         }
-        Ok(self.router.ask_and_wait(self.conn, intake).await?)
+        Ok(self.router.ask_and_wait(parcel).await?)
     }
 
     async fn hang_up<T>(&mut self, reason: ByeReason) -> Result<T, Stop> {
@@ -276,21 +281,27 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return self.hang_up(ByeReason::Idle).await;
         }
         beat.is_pinged = true;
-        self.tell(vec![Event::Ping]).await
+        self.ping().await
+    }
+
+    async fn ping(&mut self) -> Result<(), Stop> {
+        let mut parcel = Parcel::new(self.conn);
+        parcel.intake.events.push(Event::Ping);
+        self.tell(&mut parcel).await
     }
 
     /// The input has ended: everything asked is carried out, then the connection goes, or stays to receive.
     async fn stay(&mut self) {
-        let mut intake = Intake::default();
-        intake.ask(Ask { tag: Tag::None, command: Command::Quit { asked: false, reason: None } }, 0);
-        if !matches!(self.router.ask_and_wait(self.conn, intake).await, Ok(Outcome::Stays)) {
+        let mut parcel = Parcel::new(self.conn);
+        parcel.intake.ask(Ask { tag: Tag::None, command: Command::Quit { asked: false, reason: None } }, 0);
+        if !matches!(self.router.ask_and_wait(parcel).await, Ok(Outcome::Stays)) {
             return;
         }
         loop {
             tokio::select! {
                 () = self.source.closing() => return,
                 () = tokio::time::sleep(STAY_PING) => {
-                    if self.tell(vec![Event::Ping]).await.is_err() {
+                    if self.ping().await.is_err() {
                         return;
                     }
                 }
@@ -318,7 +329,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
 async fn expired(deadline: Option<Instant>) {
     match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
+        // Boxed, so that one who waits for nothing holds no timer.
+        Some(at) => Box::pin(tokio::time::sleep_until(at)).await,
         None => std::future::pending().await,
     }
 }

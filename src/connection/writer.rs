@@ -25,6 +25,10 @@ const SLICES: usize = 64;
 /// Stretches after which what was gathered is written before more is.
 const GATHERED_MAX: usize = 256;
 
+/// Bytes after which it is, too: room is given back once all of it is written, so a larger part of an outbox would look full
+/// while the peer has most of it.
+const GATHERED_BYTES_MAX: usize = 256 << 10;
+
 thread_local! {
     static SPARE: Cell<Option<Box<Work>>> = const { Cell::new(None) };
 }
@@ -81,21 +85,21 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             SPARE.set(Some(work));
             self.drain.written(done);
             if let Err(error) = written {
-                return self.give_up(&error).await;
+                return Box::pin(self.give_up(error)).await;
             }
             if has_bye {
-                return self.end().await;
+                return Box::pin(self.end()).await;
             }
-            if self.drain.is_awaited() && self.router.drained(self.conn).await.is_err() {
+            if self.drain.is_awaited() && Box::pin(self.router.drained(self.conn)).await.is_err() {
                 break;
             }
         }
         // The router has gone without a word, which only a fault of its own explains.
         let mut output = Output::default();
         let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
-        self.encoder.encode(Item::Events(vec![bye]), &mut output);
+        self.encoder.encode(Item::Events(Box::new(vec![bye])), &mut output);
         if self.write(output.slices()).await.is_ok() {
-            self.end().await;
+            Box::pin(self.end()).await;
         }
     }
 
@@ -106,7 +110,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         };
         tokio::select! {
             item = self.drain.next() => item.map(Woken::Item),
-            () = tokio::time::sleep_until(until.into()) => Some(Woken::Timer),
+            () = Box::pin(tokio::time::sleep_until(until.into())) => Some(Woken::Timer),
         }
     }
 
@@ -123,7 +127,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                     self.encoder.encode(item, &mut work.output);
                 }
             }
-            let is_full = work.has_bye || work.output.len() >= GATHERED_MAX;
+            let is_full = work.has_bye || work.output.len() >= GATHERED_MAX || work.done.bytes() >= GATHERED_BYTES_MAX;
             next = if is_full { None } else { self.drain.try_next() };
         }
     }
@@ -143,7 +147,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             // Nearly every write is taken at once: only one that is not needs a timer.
             let written = match poll_fn(|context| Poll::Ready(attempt(context))).await {
                 Poll::Ready(written) => written?,
-                Poll::Pending => tokio::time::timeout(self.write_timeout, poll_fn(attempt))
+                Poll::Pending => Box::pin(tokio::time::timeout(self.write_timeout, poll_fn(attempt)))
                     .await
                     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
             };
@@ -162,7 +166,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// The peer cannot be written to any more.
-    async fn give_up(mut self, error: &io::Error) {
+    async fn give_up(mut self, error: io::Error) {
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
         tracing::debug!(conn = %self.conn, %error, "cannot write");
         self.drain.deaf();

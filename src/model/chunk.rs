@@ -30,7 +30,7 @@ pub struct Sender {
 pub struct Line {
     /// Offset behind the line's `\n`.
     pub end: u32,
-    /// Offset of the body's first byte; the body ends where [`Line::body_end`] says.
+    /// Offset of the body's first byte; it has [`Line::body_len`] of them.
     pub body: u32,
     /// Bytes of the body.
     pub body_len: u32,
@@ -169,6 +169,22 @@ impl Chunk {
     pub fn from(&self, next: Seq) -> Range<usize> {
         let skipped = next.0.saturating_sub(self.first.0) as usize;
         skipped.min(self.lines.len())..self.lines.len()
+    }
+
+    /// A chunk of one of its messages alone, which does not keep the others in memory.
+    #[must_use]
+    pub fn only(&self, at: usize) -> Self {
+        let span = self.span(&(at..at + 1));
+        let line = self.lines[at];
+        let start = span.start as u32;
+        Self {
+            place: self.place.clone(),
+            first: Seq(self.first.0 + at as u64),
+            lines: Box::new([Line { end: line.end - start, body: line.body - start, sender: 0, ..line }]),
+            senders: SmallVec::from_elem(Arc::clone(&self.senders[usize::from(line.sender)]), 1),
+            bytes: Bytes::copy_from_slice(&self.bytes[span]),
+            renditions: Mutex::default(),
+        }
     }
 
     /// The rendition under a codec's key, made by the first who asks.

@@ -1,4 +1,7 @@
 //! What a client asks: the input of the router, whatever protocol it came by.
+//!
+//! A protocol has checked all that can be known without the server's state: names are names, numbers are in range. The
+//! bytes of a body stay where they were read; a command only says where they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +133,28 @@ impl Command {
             Self::Quit { .. } => "quit",
             Self::Stay => "stay",
             Self::Unsupported(op) => op,
+        }
+    }
+}
+
+impl Command {
+    /// The room that it names, so that an error can name it too; a [`Send`] names its own by index.
+    pub fn room(&self) -> Option<&Arc<RoomName>> {
+        let target = match self {
+            Self::Delete(room) | Self::Redact(room, _) | Self::Topic(room, _) => return Some(room),
+            Self::Ack(work) | Self::Working(work) => return Some(&work.0),
+            Self::Nack(work) => return Some(&work.0),
+            Self::Create(create) => return Some(&create.room),
+            Self::Who(room, _) => return room.as_ref(),
+            Self::Join(join) => &join.target,
+            Self::Leave(target) => target,
+            Self::Request(request) => return request.place.room(),
+            Self::History(history) => return history.place.room(),
+            _ => return None,
+        };
+        match target {
+            Target::Place(place) => place.room(),
+            Target::Pattern(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{ByeReason, Chunk, Code, Epoch, Kind, Nick, Place, RoomName, Sender, Seq, SessionKey, Tag};
 
-/// One thing for a connection's writer.
+/// One thing for a connection's writer; two words wide, since every connection's channel has room for 32 of them at once.
 #[derive(Debug)]
 pub enum Item {
     /// Lines `from..to` of a chunk.
@@ -17,14 +17,14 @@ pub enum Item {
         /// The shared messages.
         chunk: Arc<Chunk>,
         /// Index of the first line.
-        from: u32,
+        from: u16,
         /// Index behind the last line.
-        to: u32,
+        to: u16,
         /// Whether they are replayed to one who joined.
         replay: bool,
     },
     /// Answers and news, in order.
-    Events(Vec<Event>),
+    Events(Box<Vec<Event>>),
     /// What follows is written in another protocol.
     Switch(Wire),
 }

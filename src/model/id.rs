@@ -1,4 +1,6 @@
 //! Numbers and identities, each a type of its own so that none is taken for another.
+//!
+//! They are made, compared and shown here and nowhere counted: who gives the next one, keeps the count.
 
 use std::fmt;
 use std::sync::Arc;

@@ -365,6 +365,16 @@ pub enum Place {
     Direct(Arc<Nick>),
 }
 
+impl Place {
+    /// The room, where it is one.
+    pub const fn room(&self) -> Option<&Arc<RoomName>> {
+        match self {
+            Self::Room(room) => Some(room),
+            Self::Direct(_) => None,
+        }
+    }
+}
+
 /// What a `join` or `leave` names: a place, or a pattern of rooms to observe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

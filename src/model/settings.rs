@@ -1,4 +1,6 @@
-//! What a room can be set to.
+//! What a room can be set to: its kind, its history, and how much of it is kept.
+//!
+//! Values alone: the configuration says what a new room gets, `create` what a client wants, the room what follows.
 
 use std::time::Duration;
 

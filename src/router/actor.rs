@@ -1,4 +1,6 @@
 //! The router's loop: what it waits for, and nothing of what it decides.
+//!
+//! It waits for parcels, timers and control alone, never for a connection: what it sends, it tries to send.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -163,7 +163,7 @@ fn put(
     }
     let replayed = (replay_until.next().0.saturating_sub(chunk.first().0) as usize).clamp(lines.start, lines.end);
     let feed = |from: usize, to: usize, replay: bool| {
-        outbox.feed(Item::Feed { chunk: Arc::clone(chunk), from: from as u32, to: to as u32, replay }).ok()
+        outbox.feed(Item::Feed { chunk: Arc::clone(chunk), from: from as u16, to: to as u16, replay }).ok()
     };
     let mut bytes = 0;
     if lines.start < replayed {

@@ -1,4 +1,6 @@
 //! The connections the router knows: how they come, how they end, and what is kept of each.
+//!
+//! A connection's place in rooms is the hall's to keep; here is only what makes its end complete.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,7 +140,7 @@ impl Router {
             is_mute: false,
             heard: self.now.instant,
         };
-        self.conns.insert(id, conn);
+        self.conns.insert(id, Box::new(conn));
     }
 
     /// A guest's number, and a nick for it that nobody has.

@@ -1,4 +1,6 @@
 //! Direct messages: finding the hall that a pair has to itself.
+//!
+//! Such a hall is a room like any other once it is found; only the two can find it.
 
 use std::sync::Arc;
 

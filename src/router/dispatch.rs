@@ -1,8 +1,13 @@
 //! From a parcel to the concern that decides each of its commands.
+//!
+//! It holds the order of a connection's commands and who answers them, and no rule about any of them.
 
+use std::sync::Arc;
+
+use super::halls::Hall;
 use super::publish::LastPlace;
 use super::{Parcel, Router};
-use crate::model::{Ask, Code, Command, ConnId, ErrorEvent, Event, Outcome, Tag};
+use crate::model::{Ask, Code, Command, ConnId, ErrorEvent, Event, Outcome, RoomName, Tag};
 use crate::protocol::Intake;
 
 impl Router {
@@ -37,6 +42,12 @@ impl Router {
         }
     }
 
+    /// A room's name as it was first written, where the room stands.
+    fn as_written(&self, room: &Arc<RoomName>) -> Arc<RoomName> {
+        let hall = self.halls.find(room).and_then(|hall| self.halls.get(hall));
+        hall.and_then(Hall::room_name).map_or_else(|| Arc::clone(room), Arc::clone)
+    }
+
     fn is_locked(&self, id: ConnId) -> bool {
         self.conns.get(&id).is_some_and(|conn| conn.is_locked)
     }
@@ -49,6 +60,7 @@ impl Router {
             return Outcome::Refused;
         }
         let answer_tag = tag.clone();
+        let about = command.room().map(|room| self.as_written(room));
         let done = match command {
             Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
             Command::Send(_) => Ok(()),
@@ -57,19 +69,22 @@ impl Router {
             Command::Leave(target) => self.leave(id, tag, &target),
             Command::Request(request) => self.request(id, tag, &request, bytes),
             Command::Reply(reply) => self.reply(id, tag, &reply, bytes),
-            Command::Ack(work) => self.ack(id, tag, &work.0, &work.1),
-            Command::Nack(work) => self.nack(id, tag, &work.0, &work.1, work.2),
-            Command::Working(work) => self.working(id, tag, &work.0, &work.1),
-            Command::Create(create) => self.create(id, tag, &create),
-            Command::Delete(room) => self.delete(id, tag, &room),
-            Command::Redact(room, seq) => self.redact(id, tag, &room, seq),
+            Command::Ack(work) => self.ack(id, tag, &self.as_written(&work.0), &work.1),
+            Command::Nack(work) => self.nack(id, tag, &self.as_written(&work.0), &work.1, work.2),
+            Command::Working(work) => self.working(id, tag, &self.as_written(&work.0), &work.1),
+            Command::Create(mut create) => {
+                create.room = self.as_written(&create.room);
+                self.create(id, tag, &create)
+            }
+            Command::Delete(room) => self.delete(id, tag, &self.as_written(&room)),
+            Command::Redact(room, seq) => self.redact(id, tag, &self.as_written(&room), seq),
             Command::History(history) => self.history(id, tag, &history),
-            Command::Who(room, page) => self.who(id, tag, room, &page),
+            Command::Who(room, page) => self.who(id, tag, room.map(|room| self.as_written(&room)), &page),
             Command::Rooms(pattern, page) => {
                 self.rooms(id, tag, pattern.as_deref(), &page);
                 Ok(())
             }
-            Command::Topic(room, topic) => self.topic(id, tag, &room, topic),
+            Command::Topic(room, topic) => self.topic(id, tag, &self.as_written(&room), topic),
             Command::Nick(nick) => self.nick(id, tag, &nick),
             Command::Stay => {
                 self.stay(id, tag);
@@ -87,7 +102,8 @@ impl Router {
         match done {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                let error = if error.op.is_some() { error } else { error.op(op) };
+                let mut error = if error.op.is_some() { error } else { error.op(op) };
+                error.room = error.room.or(about);
                 self.error(id, answer_tag, error);
                 Outcome::Refused
             }

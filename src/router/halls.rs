@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use indexmap::IndexMap;
 use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
 
-use super::Router;
 use super::watches::WatchId;
+use super::{ConnIndex, Router};
 use crate::model::{
     Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Place, RoomName, Seq, Settings,
 };
@@ -32,7 +31,7 @@ pub(super) struct Hall {
     /// The room itself.
     pub room: Room,
     /// The connections in it, in no order.
-    pub members: IndexMap<ConnId, Member>,
+    pub members: ConnIndex<Member>,
     /// How many of them are listed.
     pub listed: usize,
     /// The patterns that cover it and that somebody observes.
@@ -195,7 +194,7 @@ impl Halls {
         let hall = Hall {
             name,
             room,
-            members: IndexMap::new(),
+            members: ConnIndex::default(),
             listed: 0,
             watches,
             draft: None,
@@ -285,6 +284,12 @@ impl Router {
             self.add_member(conn, id, Part::Observer, true);
         }
         id
+    }
+
+    /// A hall as a connection names it: a room as it was first written, a conversation by the other's nick.
+    pub(super) fn place_of(&self, id: ConnId, hall: HallId) -> Option<Place> {
+        let (hall, conn) = self.halls.get(hall).zip(self.conns.get(&id))?;
+        Some(hall.place_for(conn.identity()))
     }
 
     /// Notes that a hall has something to deliver, or may have become superfluous.

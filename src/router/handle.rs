@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
@@ -46,6 +47,13 @@ pub struct Parcel {
     pub done: Option<oneshot::Sender<Outcome>>,
 }
 
+impl Parcel {
+    /// Nothing asked yet.
+    pub fn new(conn: ConnId) -> Box<Self> {
+        Box::new(Self { conn, intake: Intake::default(), done: None })
+    }
+}
+
 /// What the server tells the router, on a channel of its own so that no crowd of connections delays it.
 #[derive(Debug)]
 pub enum Control {
@@ -77,14 +85,15 @@ impl RouterHandle {
     }
 
     /// Hands requests over.
-    pub async fn ask(&self, conn: ConnId, intake: Intake) -> Result<(), RouterGone> {
-        self.send(Message::Parcel(Box::new(Parcel { conn, intake, done: None }))).await
+    pub async fn ask(&self, parcel: Box<Parcel>) -> Result<(), RouterGone> {
+        self.send(Message::Parcel(parcel)).await
     }
 
     /// Hands requests over and waits until the last is done.
-    pub async fn ask_and_wait(&self, conn: ConnId, intake: Intake) -> Result<Outcome, RouterGone> {
+    pub async fn ask_and_wait(&self, mut parcel: Box<Parcel>) -> Result<Outcome, RouterGone> {
         let (done, outcome) = oneshot::channel();
-        self.send(Message::Parcel(Box::new(Parcel { conn, intake, done: Some(done) }))).await?;
+        parcel.done = Some(done);
+        self.send(Message::Parcel(parcel)).await?;
         outcome.await.map_err(|_| RouterGone)
     }
 
@@ -104,6 +113,11 @@ impl RouterHandle {
     }
 
     async fn send(&self, message: Message) -> Result<(), RouterGone> {
-        self.mailbox.send(message).await.map_err(|_| RouterGone)
+        match self.mailbox.try_send(message) {
+            Ok(()) => Ok(()),
+            // Boxed, so that a connection that need not wait does not hold what waiting takes.
+            Err(TrySendError::Full(message)) => Box::pin(self.mailbox.send(message)).await.map_err(|_| RouterGone),
+            Err(TrySendError::Closed(_)) => Err(RouterGone),
+        }
     }
 }

@@ -1,4 +1,6 @@
 //! Who a connection is: `hello`, nicks, and taking an earlier connection over.
+//!
+//! A session's key goes to the connection that has it and to nobody else, the log included.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! The past: reading a stretch of what was said, and blanking a message.
+//!
+//! It reads the room's own log and waits for no store; what a page leaves out, it says with `more`.
 
 use std::sync::Arc;
 
@@ -50,7 +52,7 @@ impl Router {
         let blanked = without_body(&chunk, line);
         self.put_back(hall_id, seq, &blanked, line);
         let place = Some(Place::Room(Arc::clone(room)));
-        self.ok(id, tag, OkEvent { op: "redact", place, seq: Some(seq), ..OkEvent::default() });
+        self.ok(id, tag, OkEvent { op: "redact", place, ..OkEvent::default() });
         self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
         Ok(())
     }

@@ -1,4 +1,7 @@
 //! Joining and leaving: memberships and where they begin to read.
+//!
+//! It says where a member begins and hands it over to catching up; it never writes to a connection what was said
+//! before.
 
 use std::sync::Arc;
 
@@ -190,8 +193,9 @@ impl Router {
                 };
                 let is_in = |hall: &HallId| self.conns.get(&id).is_some_and(|conn| conn.halls.contains(hall));
                 let Some(hall) = hall.filter(is_in) else { return Err(not_joined(place)) };
+                let place = self.place_of(id, hall);
                 self.remove_member(id, hall, Told::Plainly);
-                OkEvent { op: "leave", place: Some(place.clone()), ..OkEvent::default() }
+                OkEvent { op: "leave", place, ..OkEvent::default() }
             }
         };
         self.ok(id, tag, ok);

@@ -1,4 +1,6 @@
 //! Listings: who is there, and which rooms there are, a page at a time.
+//!
+//! It only looks: nothing changes by being listed, and a page is bounded whatever is asked.
 
 use std::sync::Arc;
 

@@ -31,6 +31,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use indexmap::IndexMap;
 use tokio::sync::oneshot;
 
 use crate::config::Config;
@@ -47,6 +48,12 @@ use hello::Parked;
 use requests::Requests;
 use watches::Watches;
 
+/// Something for each connection. Their numbers are the server's own, so nobody can choose them to collide.
+type ConnMap<T> = HashMap<ConnId, T, foldhash::fast::FixedState>;
+
+/// The same, in an order and close together in memory.
+type ConnIndex<T> = IndexMap<ConnId, T, foldhash::fast::FixedState>;
+
 /// All rooms and who is in them.
 #[derive(Debug)]
 pub struct Router {
@@ -54,7 +61,7 @@ pub struct Router {
     sessions: Arc<Sessions>,
     total: Arc<Total>,
     now: Now,
-    conns: HashMap<ConnId, Conn>,
+    conns: ConnMap<Box<Conn>>,
     halls: Halls,
     watches: Watches,
     requests: Requests,
@@ -88,7 +95,7 @@ impl Router {
             sessions,
             total,
             now,
-            conns: HashMap::new(),
+            conns: ConnMap::default(),
             halls: Halls::default(),
             watches: Watches::default(),
             requests: Requests::default(),

@@ -24,6 +24,9 @@ use crate::room::Key;
 /// small enough to stay in a processor's cache until all members have it.
 const CHUNK_BYTES: usize = 64 << 10;
 
+// A line of a chunk is named by 16 bits, and no line is shorter than its fixed words.
+const _: () = assert!(CHUNK_BYTES / 64 < u16::MAX as usize);
+
 /// The hall that the last send of a parcel went to, so that a run of sends to one place looks it up once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastPlace {
@@ -54,8 +57,10 @@ impl Router {
         };
         match self.accept(id, hall, bytes, place, send) {
             Ok((seq, ts, dup)) => {
-                if tag.wants_ok() {
-                    self.tell(id, Event::Sent { tag, place: place.clone(), seq, ts, dup });
+                if tag.wants_ok()
+                    && let Some(place) = self.place_of(id, hall)
+                {
+                    self.tell(id, Event::Sent { tag, place, seq, ts, dup });
                 }
                 Outcome::Done
             }
@@ -109,7 +114,8 @@ impl Router {
                 let mut error = ErrorEvent::new(Code::RateLimited, "the room remembers as many keys as it may");
                 error.retry_after_ms = keys.oldest().map(|oldest| {
                     let free_at = oldest + self.config.history.dedup_window;
-                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64
+                    // Rounded up: who comes back then is not too early.
+                    free_at.saturating_duration_since(self.now.instant).as_millis() as u64 + 1
                 });
                 return Err(error);
             }
@@ -122,6 +128,9 @@ impl Router {
             self.flush(hall_id);
         }
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
+        // Whoever it is for is named as they write themselves.
+        let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
+        let place = to.as_ref().unwrap_or(place);
         let (seq, ts) = hall.room.log.number(self.now.unix_ms);
         if let Some(key) = key {
             hall.room.keys.insert(key, seq, ts, self.now.instant);
@@ -178,7 +187,11 @@ impl Router {
                 queue.push(Seq(chunk.first().0 + at as u64), Arc::clone(chunk), at as u32);
             }
             hall.room.log.pass();
-        } else if hall.room.settings.kind == Kind::Latest || hall.room.settings.history != HistoryKind::None {
+        } else if hall.room.settings.kind == Kind::Latest {
+            // The value alone: the rest of its chunk would stay in memory with it.
+            hall.room.log.clear();
+            hall.room.log.keep(Arc::new(chunk.only(chunk.lines().len() - 1)));
+        } else if hall.room.settings.history != HistoryKind::None {
             hall.room.log.keep(Arc::clone(chunk));
             hall.room.log.trim(hall.room.keep(self.now.unix_ms));
         } else {
@@ -286,7 +299,7 @@ pub(super) fn feed_others(
 }
 
 fn item(chunk: &Arc<Chunk>, lines: Range<usize>) -> Item {
-    Item::Feed { chunk: Arc::clone(chunk), from: lines.start as u32, to: lines.end as u32, replay: false }
+    Item::Feed { chunk: Arc::clone(chunk), from: lines.start as u16, to: lines.end as u16, replay: false }
 }
 
 fn encode(

@@ -1,4 +1,7 @@
 //! Request and reply: a question goes to one worker, and its asker hears exactly once what came of it.
+//!
+//! Every open request has a deadline and a place among those of its asker, so none is forgotten and none is answered
+//! twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,10 +9,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Router;
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::Act;
+use super::{ConnMap, Router};
 use crate::model::{Code, ConnId, ErrorEvent, Event, OkEvent, Part, Place, Reply, Request, Tag};
 
 /// What an asker can always be told, so that an answer that does not fit becomes an error that does.
@@ -32,7 +35,7 @@ pub(super) struct Requests {
     open: HashMap<u64, Open>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// The questions of each connection, asked or to be answered.
-    by_conn: HashMap<ConnId, BTreeSet<u64>>,
+    by_conn: ConnMap<BTreeSet<u64>>,
 }
 
 impl Requests {
@@ -105,7 +108,11 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.open_requests += 1;
         }
-        let (place, ts) = (request.place.clone(), self.now.unix_ms);
+        let place = match hall {
+            Some(hall) => self.place_of(id, hall),
+            None => self.conns.get(&worker).map(|conn| Place::Direct(Arc::clone(conn.nick()))),
+        };
+        let (place, ts) = (place.unwrap_or_else(|| request.place.clone()), self.now.unix_ms);
         self.tell(worker, Event::Request { place, req: req.to_string().into(), sender, ts, headers, body });
         Ok(())
     }

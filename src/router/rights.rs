@@ -1,4 +1,6 @@
 //! Who may do what: the one place where a right is checked, and where a refusal finds its words.
+//!
+//! Pure: it looks at who stands where and answers yes or no; it changes nothing and knows no connection.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! What rooms are set to: `create`, `delete` and topics.
+//!
+//! What a setting means is the room's own business; here it is compared, set and told.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,14 +41,7 @@ impl Router {
                 hall.room.invited.insert(identity);
             }
         }
-        let ok = OkEvent {
-            op: "create",
-            place: Some(Place::Room(Arc::clone(room))),
-            seq: Some(hall.room.log.newest()),
-            epoch: Some(hall.room.log.epoch().clone()),
-            existed,
-            ..OkEvent::default()
-        };
+        let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
         self.ok(id, tag, ok);
         Ok(())
     }

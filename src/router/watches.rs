@@ -6,15 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
 
-use super::Router;
 use super::conns::{CatchUp, Conn};
 use super::halls::{Hall, HallId};
 use super::publish::feed;
 use super::rights::{self, Act, Standing};
+use super::{ConnIndex, Router};
 use crate::model::{Chunk, ConnId, Kind, Pattern, RoomName};
 use crate::outbox::Outbox;
 
@@ -27,7 +26,7 @@ new_key_type! {
 #[derive(Debug)]
 struct Watch {
     pattern: Arc<Pattern>,
-    observers: IndexMap<ConnId, Observer>,
+    observers: ConnIndex<Observer>,
 }
 
 /// One who observes a pattern.
@@ -104,7 +103,7 @@ impl Router {
     }
 
     fn new_watch(&mut self, pattern: &Arc<Pattern>) -> WatchId {
-        let watch = Watch { pattern: Arc::clone(pattern), observers: IndexMap::new() };
+        let watch = Watch { pattern: Arc::clone(pattern), observers: ConnIndex::default() };
         let watch = self.watches.slots.insert(watch);
         self.watches.by_pattern.insert(pattern.key().into(), watch);
         let covered: Vec<HallId> = self.halls_under(pattern);
@@ -127,6 +126,7 @@ impl Router {
     fn replay_latest(&mut self, id: ConnId, watch: WatchId) {
         let Some(pattern) = self.watches.pattern(watch).cloned() else { return };
         for hall_id in self.halls_under(&pattern) {
+            self.trim(hall_id);
             let Some(hall) = self.halls.get(hall_id) else { continue };
             let is_latest = hall.room.settings.kind == Kind::Latest && !hall.room.log.is_empty();
             if is_latest && !hall.has(id) && self.may_observe(id, hall) {

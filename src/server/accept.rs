@@ -3,7 +3,7 @@
 //! One too many is accepted and told, never left hanging. Where the process has no descriptors left it waits a little and goes
 //! on, since nothing else brings them back.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -115,8 +115,9 @@ impl Acceptor {
     /// Tells a connection that it is one too many, and closes it.
     fn turn_away(&self, mut stream: TcpStream, address: SocketAddr, words: &'static str) {
         tracing::debug!(%address, words, "turned away");
-        // Beyond a few at once they are closed without a wait: a crowd must not cost what connections cost.
-        let Ok(permit) = Arc::clone(&self.0.turning_away).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.0.turning_away).try_acquire_owned() else {
+            return dismiss(stream, words);
+        };
         self.0.services.tasks.spawn(async move {
             let told = tokio::time::timeout(TURN_AWAY, async {
                 stream.write_all(&farewell(words)).await?;
@@ -132,7 +133,7 @@ impl Acceptor {
     }
 }
 
-/// Counts a connection for as long as its reader runs.
+/// Counts a connection for as long as its reader runs, which is until its writer is done too.
 #[derive(Debug)]
 struct Admitted {
     acceptor: Acceptor,
@@ -149,12 +150,21 @@ impl Drop for Admitted {
     }
 }
 
+/// Tells a connection that it is one too many, and closes it without seeing that it has read so: a crowd must not cost what
+/// connections cost.
+fn dismiss(stream: TcpStream, words: &'static str) {
+    if let Ok(mut socket) = stream.into_std() {
+        // A new socket has room for one line; where it has not, or the peer is gone, nobody can be told.
+        let _ = socket.write(&farewell(words));
+    }
+}
+
 /// The line that one connection too many gets.
 fn farewell(words: &'static str) -> Vec<u8> {
     let error = Event::Error(Tag::None, Box::new(ErrorEvent::new(Code::TooManyConnections, words)));
     let bye = Event::Bye { tag: Tag::None, reason: ByeReason::TooManyConnections, reconnect_ms: None };
     let mut output = Output::default();
-    JsonEncoder.encode(Item::Events(vec![error, bye]), &mut output);
+    JsonEncoder.encode(Item::Events(Box::new(vec![error, bye])), &mut output);
     output.slices().concat()
 }
 

@@ -1,4 +1,6 @@
 //! Listening sockets: how they are opened, and how many connections the process can have.
+//!
+//! A socket is opened or refused here, before anything is served; nobody is accepted.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

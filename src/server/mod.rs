@@ -131,12 +131,16 @@ impl Server {
 /// Serves until SIGINT or SIGTERM; SIGHUP has the configuration read again by `reload`. Prints each address listened on.
 pub async fn serve(config: Config, reload: impl Fn() -> Result<Config, String> + Send + 'static) -> io::Result<()> {
     let server = Server::bind(config)?;
-    for (listen, address) in server.addresses()? {
-        listen::announce(listen.protocol, address)?;
-    }
     let reloader = server.reloader();
+    // Heard from before anyone is told that the server is there, so that no signal of theirs meets its default.
     let hangups = signals::hangups()?;
     let shutdown = signals::shutdown()?;
+    for (listen, address) in server.addresses()? {
+        if let Err(error) = listen::announce(listen.protocol, address) {
+            // Nobody has to read it: `linehub serve | head -1` hangs up on it, and a disk may be full.
+            tracing::warn!(%error, "cannot print where the server listens");
+        }
+    }
     tokio::select! {
         ended = server.run(shutdown) => ended,
         never = signals::reload(hangups, reloader, reload) => match never {},

@@ -1,4 +1,6 @@
 //! Signals: SIGINT and SIGTERM end the server, a second one at once; SIGHUP has the configuration read again.
+//!
+//! It turns signals into futures and configurations; what happens then is the server's business.
 
 use std::convert::Infallible;
 use std::future::Future;

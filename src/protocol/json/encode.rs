@@ -42,7 +42,7 @@ impl Encoder for JsonEncoder {
             Item::Switch(_) => {}
             Item::Events(events) => {
                 let out = out.buffer();
-                for event in &events {
+                for event in &*events {
                     encode(event, out);
                 }
             }

@@ -1,4 +1,6 @@
 //! What is wrong with a line that cannot be read, in words that a person can act on.
+//!
+//! It describes and never judges: what makes a line unreadable is found in `scan`, and what it costs in `decoder`.
 
 use std::fmt::Write;
 

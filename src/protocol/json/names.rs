@@ -1,4 +1,6 @@
 //! The rooms and nicks that a connection's lines name, each read once as long as it is named again and again.
+//!
+//! A cache of one connection: it checks a name as `model` says and never knows whether such a room or nick exists.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Whole numbers in JSON, by value: `30`, `30.0` and `3e1` are one number, and some writers know only doubles.
+//!
+//! Nothing here passes through a double on its way to a whole number, where digits would be lost.
 
 /// The largest whole number up to which a double holds each one.
 pub(super) const WHOLE_MAX: i64 = 1 << 53;

@@ -1,4 +1,6 @@
 //! The ops of the contract, and the nearest one to a word that is none.
+//!
+//! Words alone: which fields an op takes is known to `commands`, and whether it is allowed to the router.
 
 use super::word;
 

@@ -1,4 +1,6 @@
 //! The settings that `create` names, in the same words as the configuration.
+//!
+//! Fields become values here and are checked one by one; whether they fit together, and the room, the router says.
 
 use std::sync::Arc;
 use std::time::Duration;

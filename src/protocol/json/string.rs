@@ -1,4 +1,6 @@
 //! The inside of JSON strings: where one ends, and what its escapes stand for.
+//!
+//! Bytes and places in them: it allocates only where an escape has to be undone, and knows no fields.
 
 use std::borrow::Cow;
 

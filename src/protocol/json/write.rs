@@ -1,4 +1,6 @@
 //! JSON as the server writes it: compact, UTF-8 as it is, escapes only where JSON asks for them.
+//!
+//! The smallest pieces, straight into the buffer; which fields an event has, and in which order, is known to `encode`.
 
 use bytes::BufMut;
 

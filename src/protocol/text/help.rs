@@ -1,4 +1,6 @@
 //! `/help`: the list of commands, and more about each.
+//!
+//! The text comes from the table of commands, so that none can be there and not be told of.
 
 use std::fmt::Write;
 
@@ -54,6 +56,7 @@ fn list() -> String {
         let _ = write!(text, "\n  {synopsis:SYNOPSIS_COLUMNS$} {}", entry.about);
     }
     text.push_str("\n//shrug says /shrug. /help history tells more about /history, and so on.");
+    text.push_str("\nCtrl-R shows a half-typed line again, when others' lines have run through it.");
     text
 }
 

@@ -1,4 +1,6 @@
 //! Listings: who is there, which rooms there are.
+//!
+//! From members and rooms to lines: what is in the lists, and who may see it, was decided in the router.
 
 use std::sync::Arc;
 

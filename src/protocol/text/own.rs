@@ -1,4 +1,7 @@
 //! The commands about oneself and the connection: `/nick`, `/tz`, `/presence`, `/ping`, `/quit`, `/json`, `/pipe` …
+//!
+//! What is a matter of the screen is changed here; all else becomes a command to the router, and is told when that has
+//! answered.
 
 #![expect(clippy::unnecessary_wraps, reason = "every command has one shape, also one that cannot be typed wrongly")]
 

@@ -1,4 +1,6 @@
 //! The commands about what was said: `/history`, `/search`, `/show`.
+//!
+//! It reads what a person means by a time, in the zone of that person; what is still there, the router says.
 
 use std::sync::Arc;
 

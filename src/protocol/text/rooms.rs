@@ -1,4 +1,6 @@
 //! The commands about rooms: `/join`, `/leave`, `/rooms`, `/who`, `/topic`, `/create`, `/stay`.
+//!
+//! They say which room is meant; whether it can be entered, and what it is then, the router says.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! The commands for talking: `/msg`, `/r`, `/me`, `/ignore`, `/unignore`.
+//!
+//! Whom one ignores is a matter of one's own screen: the others and the router never learn of it.
 
 use std::sync::Arc;
 

@@ -245,7 +245,11 @@ fn a_bad_name_is_said_with_its_field() {
             r#""room":"a b","body":1"#,
             "`room`: a name has letters and digits, and `_ - .` inside, not ' ' there",
         ),
-        ("send", r##""room":"#a","body":1"##, "`room`: a name has letters, digits and `_ - .` inside, not '#'"),
+        (
+            "send",
+            r##""room":"#a","body":1"##,
+            "`room`: a name has letters and digits, and `_ - .` inside, not '#' there",
+        ),
         ("send", r#""to":"","body":1"#, "`to`: a name has at least one letter or digit"),
         (
             "send",

@@ -55,7 +55,7 @@ impl Came {
 /// What an event looks like on the wire.
 fn written(event: Event) -> String {
     let mut out = Output::default();
-    super::JsonEncoder.encode(Item::Events(vec![event]), &mut out);
+    super::JsonEncoder.encode(Item::Events(Box::new(vec![event])), &mut out);
     String::from_utf8(out.slices().concat()).expect("the server writes UTF-8")
 }
 

@@ -97,7 +97,7 @@ impl Terminal {
             };
             self.asked.extend(intake.asks.iter().map(|ask| in_short(&ask.command, &ask.tag, &intake)));
             let events = std::mem::take(&mut intake.events);
-            self.shows(Item::Events(events));
+            self.shows(Item::Events(Box::new(events)));
             match flow {
                 Flow::More => return,
                 Flow::Full => assert!(intake.is_full()),
@@ -137,12 +137,12 @@ impl Terminal {
     }
 
     fn event(&mut self, event: Event) -> &mut Self {
-        self.shows(Item::Events(vec![event]))
+        self.shows(Item::Events(Box::new(vec![event])))
     }
 
     fn feed(&mut self, chunk: &Arc<Chunk>) -> &mut Self {
         let to = chunk.lines().len() as u32;
-        self.shows(Item::Feed { chunk: Arc::clone(chunk), from: 0, to, replay: false })
+        self.shows(Item::Feed { chunk: Arc::clone(chunk), from: 0, to: to as u16, replay: false })
     }
 
     fn welcome(&mut self, name: &str) -> &mut Self {

@@ -226,7 +226,7 @@ fn telnet_is_understood_and_answered() {
     terminal.input.extend_from_slice(b"\xff\xfd\x06\xff\xfd\x01\xff\xfd\x01");
     let mut intake = Intake::default();
     terminal.decoder.decode(&mut terminal.input, &mut intake);
-    terminal.encoder.encode(Item::Events(intake.events), &mut out);
+    terminal.encoder.encode(Item::Events(Box::new(intake.events)), &mut out);
     let written: Vec<u8> = out.slices().iter().flat_map(|slice| slice.to_vec()).collect();
     assert_eq!(written, b"\xff\xfb\x06\xff\xfc\x01");
     assert!(terminal.screen.contains("/quit"));
