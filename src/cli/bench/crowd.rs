@@ -355,7 +355,7 @@ impl<W: Wire> Room<W> {
     fn new(plan: &Plan, number: usize) -> Self {
         let wire = W::new(&plan::room(number), plan.payload);
         let template = wire.template();
-        let flow = Flow::new(plan.window as u64, plan.readers(), !plan.one_a_write);
+        let flow = Flow::new(plan.window as u64, plan.readers());
         Self { wire, template, flow, left: u64::MAX, turn: 0, is_touched: false }
     }
 }
