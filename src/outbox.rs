@@ -307,6 +307,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// Bytes of all of it.
+    pub const fn bytes(&self) -> usize {
+        self.feed + self.answers
+    }
+
     /// Adds an item.
     pub fn add(&mut self, item: &Item) {
         match item {

@@ -149,3 +149,15 @@ fn the_picture_shows_a_session_as_it_happens() {
         .expect("python3 starts: scripts/tools names what the tests need");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
+
+#[test]
+fn every_subcommand_is_named() {
+    let help = Command::new(env!("CARGO_BIN_EXE_linehub")).arg("--help").output().expect("the program starts");
+    let help = String::from_utf8(help.stdout).expect("help is UTF-8");
+    let (_, commands) = help.split_once("Commands:\n").expect("help lists them");
+    let names = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    for name in names.filter(|name| *name != "help") {
+        let is_named = [format!("`linehub {name}"), format!("-- {name}\n")].iter().any(|words| README.contains(words));
+        assert!(is_named, "README.md does not name `linehub {name}`");
+    }
+}

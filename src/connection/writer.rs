@@ -25,6 +25,10 @@ const SLICES: usize = 64;
 /// Stretches after which what was gathered is written before more is.
 const GATHERED_MAX: usize = 256;
 
+/// Bytes after which it is, too: room is given back once all of it is written, so a larger part of an outbox would look full
+/// while the peer has most of it.
+const GATHERED_BYTES_MAX: usize = 256 << 10;
+
 thread_local! {
     static SPARE: Cell<Option<Box<Work>>> = const { Cell::new(None) };
 }
@@ -123,7 +127,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                     self.encoder.encode(item, &mut work.output);
                 }
             }
-            let is_full = work.has_bye || work.output.len() >= GATHERED_MAX;
+            let is_full = work.has_bye || work.output.len() >= GATHERED_MAX || work.done.bytes() >= GATHERED_BYTES_MAX;
             next = if is_full { None } else { self.drain.try_next() };
         }
     }

@@ -22,9 +22,9 @@ const MESSAGES: u64 = PUBLISHED_BYTES / BODY_BYTES;
 /// Messages sent with one write, and read before the publisher hears of it.
 const BATCH: u64 = 8;
 
-/// How far the publisher is ahead of the slowest that reads: a quarter of what an outbox holds, which gives its room back only
-/// when all that a writer has taken is written, so that no reader lags.
-const WINDOW: u64 = 32;
+/// How far the publisher is ahead of the slowest that reads: half of what an outbox holds. With a batch, what of one is read
+/// and not told yet, and what a writer has taken and not yet given back, it stays below the whole, so that no reader lags.
+const WINDOW: u64 = 64;
 
 /// Resident memory that the server stays under throughout.
 const MEMORY_KIB_MAX: u64 = 100 << 10;
@@ -32,6 +32,7 @@ const MEMORY_KIB_MAX: u64 = 100 << 10;
 const READERS: usize = 9;
 
 /// How far each reader is; the publisher waits for the slowest.
+#[derive(Default)]
 struct Progress {
     read: Mutex<[u64; READERS]>,
     changed: Condvar,
@@ -89,7 +90,7 @@ fn publish(json: SocketAddr, progress: &Progress) {
 fn flood(hub: &Hub) -> Client {
     let mut stalled = hub.named("stalled");
     stalled.join("flood");
-    let progress = Progress { read: Mutex::default(), changed: Condvar::new() };
+    let progress = Progress::default();
     let readers: Vec<Client> = (0..READERS)
         .map(|_| {
             let mut client = hub.client();
