@@ -17,8 +17,8 @@ use super::plan::{self, Plan};
 use super::stamp;
 use super::wire::{Frame, Template, Wire};
 
-/// Connections that may be under way at once: fewer than the shortest backlog of the servers measured.
-const CONNECTING_MAX: usize = 64;
+/// Answers to greetings that may be outstanding: fewer connections than the shortest backlog of the servers measured.
+const CONNECTING_MAX: u32 = 64;
 
 /// How long a server may take to answer a greeting.
 const GREETING: Duration = Duration::from_secs(10);
@@ -99,8 +99,7 @@ impl<W: Wire> Crowd<W> {
             let silent = plan.parts.iter().filter(|part| !part.subscribes()).count();
             let check = part.subscribes().then(|| (Check::new(first, plan.publishers()), place - silent));
             crowd.members.push(Member { client, room, check, published: 0, accepted: 0, is_stalled: false });
-            let behind = crowd.members.len().saturating_sub(CONNECTING_MAX) as u32;
-            crowd.await_ready(behind)?;
+            crowd.await_ready(crowd.wanted.saturating_sub(CONNECTING_MAX))?;
         }
         crowd.await_ready(crowd.wanted)?;
         for (at, member) in crowd.members.iter_mut().enumerate() {

@@ -119,5 +119,5 @@ impl Latency {
 }
 
 fn micros(nanos: u64) -> f64 {
-    nanos as f64 / 1e3
+    Duration::from_nanos(nanos).as_secs_f64() * 1e6
 }

@@ -151,7 +151,7 @@ fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let mut lines: Vec<Vec<String>> = vec![first.fields.iter().map(|(_, title, _)| (*title).to_owned()).collect()];
     lines.extend(rows.iter().map(|row| row.fields.iter().map(|(_, _, value)| shown(value)).collect()));
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.len()).max();
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max();
     let widths: Vec<usize> = (0..lines[0].len()).map(|column| width(column).unwrap_or(0)).collect();
     let is_text = |column: usize| matches!(first.fields[column].2, Value::Text(_));
     let mut text = String::new();
@@ -171,16 +171,15 @@ fn table(rows: &[Row]) -> String {
 fn shown(value: &Value) -> String {
     match value {
         Value::Unknown => "-".to_owned(),
-        Value::Count(count) => thousands(*count),
-        Value::Number(number) if *number >= 1_000.0 => thousands(number.round() as u64),
+        Value::Count(count) => thousands(&count.to_string()),
+        Value::Number(number) if *number >= 1_000.0 => thousands(&format!("{number:.0}")),
         Value::Number(number) => format!("{number:.1}"),
         Value::Text(text) => text.clone(),
         Value::Flag(flag) => if *flag { "yes" } else { "NO" }.to_owned(),
     }
 }
 
-fn thousands(count: u64) -> String {
-    let digits = count.to_string();
+fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {

@@ -103,11 +103,14 @@ pub(super) struct Span {
 impl Span {
     /// Appends the figures of a run.
     pub(super) fn tell(&self, row: &mut Row) {
-        let rate = |count: u64| count as f64 / self.elapsed.as_secs_f64().max(1e-9);
+        let rate = |count: u64| u128::from(count) * 1_000_000_000 / self.elapsed.as_nanos().max(1);
         row.add("messages", "messages", self.messages.into());
-        row.add("messages_per_s", "messages/s", rate(self.messages).round().into());
-        row.add("deliveries_per_s", "deliveries/s", rate(self.deliveries).round().into());
-        let each = self.server.map(|server| server.as_secs_f64() * 1e9 / self.deliveries.max(1) as f64);
+        row.add("messages_per_s", "messages/s", (rate(self.messages) as u64).into());
+        row.add("deliveries_per_s", "deliveries/s", (rate(self.deliveries) as u64).into());
+        let each = self
+            .server
+            .filter(|_| self.deliveries > 0)
+            .map(|server| server.as_secs_f64() / Duration::from_nanos(self.deliveries).as_secs_f64());
         row.add("server_ns_per_delivery", "server ns/delivery", each.into());
         row.share("server_cpu_percent", "server CPU %", self.server, self.elapsed);
         row.share("generator_cpu_percent", "generator CPU %", self.generator, self.elapsed);

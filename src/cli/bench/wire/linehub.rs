@@ -123,7 +123,7 @@ mod tests {
             (r#"{"ev":"message","room":"r","seq":1,"from":"guest1","ts":1,"body":"abcdefghijklmnop"}"#, {
                 "message abcdefghijklmnop"
             }),
-            (r#"{"ev":"message","room":"r"}"#, r#"message message\",\"room\":\"r"#),
+            (r#"{"ev":"message","room":"r"}"#, r#"message ssage\",\"room\":\"r"#),
             (r#"{"ev":"lagged","room":"r","missed":3,"next":9}"#, {
                 r#"notice {\"ev\":\"lagged\",\"room\":\"r\",\"missed\":3,\"next\":9}"#
             }),

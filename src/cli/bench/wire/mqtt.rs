@@ -54,8 +54,7 @@ impl Wire for Mqtt {
         let (head, body) = body(input)?;
         let frame = match (input[0], body) {
             // Last is whether it was accepted.
-            (CONNACK, [_, 0]) => Frame::Ready,
-            (SUBACK, [_, _, 0..=2]) => Frame::Ready,
+            (CONNACK, [_, 0]) | (SUBACK, [_, _, 0..=2]) => Frame::Ready,
             (CONNACK, _) => Frame::Refusal(b"CONNECT refused"),
             (SUBACK, _) => Frame::Refusal(b"SUBSCRIBE refused"),
             _ => Frame::Other,
