@@ -11,8 +11,8 @@ use super::{Failure, logs};
 pub(super) fn run(layers: Layers) -> Result<(), Failure> {
     let config = layers.load().map_err(|problems| Failure::Configuration(problems.to_string()))?;
     logs::start(&config.log);
-    // The runtime's own threads are named by it; as many as there are cores.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.server.threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::Running(format!("the runtime does not start: {error}")))?;

@@ -56,6 +56,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// How long after its end a connection can be resumed.
     pub resume_window: Duration,
+    /// Threads that serve connections and rooms.
+    pub threads: usize,
 }
 
 /// `[[listen]]`
@@ -226,6 +228,8 @@ impl Default for Server {
             shutdown_timeout: Duration::from_secs(8),
             // Long enough to restart a program or change a network, short enough that names do not hang around.
             resume_window: Duration::from_secs(120),
+            // The kernel's part of the work takes as much again, and what passes between threads costs a fifth more.
+            threads: (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
         }
     }
 }

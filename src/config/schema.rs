@@ -78,6 +78,7 @@ pub(super) const KEYS: &[Key] = keys! {
     live server.sniff_timeout = |v| v.duration(MS, "a program needs a moment to send its first bytes");
     live server.shutdown_timeout = |v| v.duration(MS, "no client would be told that the server goes");
     live server.resume_window = |v| v.duration(Duration::ZERO, "");
+    restart server.threads = |v| v.count(1..=1_024, "somebody has to do the work");
     restart data.dir = |v| v.path();
     // Both sides were told it in `welcome`, and histories hold messages of that size.
     restart limits.max_line = |v| v.size(

@@ -90,6 +90,11 @@ impl Queue {
         self.waiting.insert(seq, task);
     }
 
+    /// Whether a connection takes work here.
+    pub fn has(&self, conn: ConnId) -> bool {
+        self.workers.contains_key(&conn)
+    }
+
     /// Lets a connection take work, or changes how much it takes.
     pub fn enlist(&mut self, conn: ConnId, prefetch: u32, ack_wait: Option<Duration>) {
         if let Some(worker) = self.workers.get_mut(&conn) {

@@ -117,6 +117,7 @@ impl Router {
             (None, _) => (None, false),
         };
         let resumed = session.is_some();
+        let was = Arc::clone(self.conns.get(&id).ok_or_else(gone)?.nick());
         self.introduce(id, hello, session.as_ref());
         let key = SessionKey(u128::from(random_u64()) << 64 | u128::from(random_u64()));
         self.parked.open.insert(key, id);
@@ -133,7 +134,12 @@ impl Router {
             unread: self.unread(id),
             max_line: self.config.limits.max_line,
         };
+        let has_new_nick = welcome.nick.shown() != was.shown();
         self.tell(id, Event::Welcome(tag, Box::new(welcome)));
+        // Rooms that were joined before `hello` know it by the nick it was given.
+        if has_new_nick && !resumed {
+            self.announce_nick(id, &was);
+        }
         for hall in restored {
             self.announce_joined(id, hall);
         }

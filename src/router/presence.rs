@@ -76,6 +76,10 @@ impl Router {
         for hall_id in halls {
             self.flush(hall_id);
             let Some(hall) = self.halls.get(hall_id) else { continue };
+            // Where it only observes, nobody knows that it is there.
+            if hall.members.get(&id).is_none_or(|member| member.part == Part::Observer) {
+                continue;
+            }
             let hearers = hall.members.iter().filter(|(_, member)| member.part != Part::Observer);
             let new: Vec<ConnId> = hearers.map(|(conn, _)| *conn).filter(|conn| told.insert(*conn)).collect();
             for conn in new {

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Router;
+use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{self, Act};
-use crate::model::{Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Place, RoomName, Tag};
+use crate::model::{Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Part, Place, RoomName, Tag};
 
 /// Bytes of a topic: a paragraph, which still fits a listing of many rooms.
 const TOPIC_BYTES_MAX: usize = 1_024;
@@ -40,10 +41,28 @@ impl Router {
             if wanted.private == Some(true) {
                 hall.room.invited.insert(identity);
             }
+            self.now_a_queue(hall_id);
         }
         let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
         self.ok(id, tag, ok);
         Ok(())
+    }
+
+    /// Where a room has become a queue room, those who were its workers already take its work, and its dead-letter room, if
+    /// that stands, is one.
+    fn now_a_queue(&mut self, hall_id: HallId) {
+        let prefetch = self.config.queue.prefetch;
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let Some(queue) = &mut hall.room.queue else { return };
+        for (conn, member) in &hall.members {
+            if member.part == Part::Worker && !queue.has(*conn) {
+                queue.enlist(*conn, prefetch, None);
+            }
+        }
+        let dead = hall.room_name().and_then(|room| room.dead_letter()).and_then(|dead| self.halls.find(&dead));
+        if let Some(dead) = dead.and_then(|dead| self.halls.get_mut(dead)) {
+            dead.room.is_dead_letter = true;
+        }
     }
 
     pub(super) fn delete(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>) -> Result<(), ErrorEvent> {

@@ -305,3 +305,27 @@ fn hello_may_name_another_nick_for_the_session_it_resumes() {
     old.expect_bye("replaced");
     server.hello("ada");
 }
+
+#[test]
+fn rooms_that_were_joined_before_hello_hear_of_its_nick() {
+    let server = TestServer::start();
+    let mut bob = server.joined("bob", "lobby");
+    let mut client = server.client();
+    client.join("lobby");
+    client.publish("lobby", "as a guest");
+    client.expect_body("as a guest");
+    let message = bob.expect_body("as a guest");
+    client.hello("ada");
+    bob.expect_line(&format!(r#"{{"ev":"nick","nick":"ada","was":"{}"}}"#, message.text("from")));
+    client.expect_nothing();
+}
+
+#[test]
+fn a_new_nick_of_one_who_only_observes_is_told_to_nobody() {
+    let server = TestServer::start();
+    let mut bob = server.joined("bob", "lobby");
+    let mut owl = server.hello("owl");
+    owl.done(json!({"op": "join", "room": "lobby", "as": "observer"}));
+    owl.done(json!({"op": "nick", "nick": "hawk"}));
+    bob.expect_nothing();
+}

@@ -318,3 +318,16 @@ fn a_latest_room_replays_at_most_its_newest_value() {
         reader.expect_nothing();
     }
 }
+
+#[test]
+fn workers_that_came_before_the_room_became_a_queue_take_its_work() {
+    let server = TestServer::start();
+    let mut early = worker(&server, "early", 8);
+    let mut mourner = server.joined("mourner", "jobs.dead");
+    let mut owner = owner(&server, &json!({"max_deliver": 1}));
+    owner.publish("jobs", 1);
+    work(&mut early, 1, 1);
+    early.done(json!({"op": "nack", "room": "jobs", "seq": 1}));
+    mourner.expect_body(1);
+    owner.refused(json!({"op": "send", "room": "jobs.dead", "body": 1}), "forbidden");
+}
