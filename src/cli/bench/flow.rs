@@ -1,4 +1,6 @@
 //! How far a room's publishers may go ahead of its slowest subscriber, so that no server has a reason to drop anything.
+//!
+//! Counts messages alone: it knows no sockets and no clock.
 
 /// One room's messages, sent and received.
 #[derive(Debug)]

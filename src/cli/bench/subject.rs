@@ -1,4 +1,6 @@
 //! The server under test: one that runs already, or one started for a single run in a process of its own.
+//!
+//! It owns the process it started and ends it by its number; one that ran before is left alone.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;

@@ -1,4 +1,6 @@
 //! The protocol of the floor server: linehub's messages, and one line to say where they go.
+//!
+//! It owns the join line alone; frames are read as linehub's are.
 
 use super::linehub::{Linehub, Lines};
 use super::{Frame, Part, Template, Wire};

@@ -1,4 +1,6 @@
 //! linehub's JSON-lines, plain and with every message acknowledged.
+//!
+//! It owns what is sent and where the counter stands in what comes back; sockets are the client's.
 
 use std::cell::Cell;
 
