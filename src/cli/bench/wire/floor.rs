@@ -2,7 +2,7 @@
 //!
 //! It owns the join line alone; frames are read as linehub's are.
 
-use super::linehub::{Linehub, Lines};
+use super::jsonl::{Linehub, Lines};
 use super::{Frame, Part, Template, Wire};
 
 /// The first line is the room, the bytes before the body in each line that follows, and `+` where messages are wanted.
