@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use linehub::model::{Command, Event, Item, Outcome};
+use linehub::model::{Command, Event, Item, Outcome, Place};
 use linehub::protocol::{Decoder, Encoder, Flow, Intake, Output, Terms, Wire, codec};
 
 /// What a session came to: the commands in order, and where it ended.
@@ -13,6 +13,14 @@ use linehub::protocol::{Decoder, Encoder, Flow, Intake, Output, Terms, Wire, cod
 struct Session {
     asked: Vec<String>,
     ended: Option<Flow>,
+}
+
+/// A place as it is compared: of two ways to write it, the one that a batch had first is sent.
+fn key(place: &Place) -> String {
+    match place {
+        Place::Room(room) => format!("#{}", room.key()),
+        Place::Direct(nick) => format!("@{}", nick.key()),
+    }
 }
 
 fn run(pieces: &[&[u8]]) -> Session {
@@ -45,10 +53,10 @@ fn drive(
                 Command::Send(send) => {
                     let body = send.body.of(&intake.bytes);
                     let text: String = serde_json::from_slice(body).expect("a said line is a JSON string");
-                    format!("{:?} {text:?}", intake.places[send.place as usize])
+                    format!("{} {text:?}", key(&intake.places[send.place as usize]))
                 }
                 // Its time depends on the clock.
-                Command::History(history) => format!("{:?} {}", history.place, history.limit),
+                Command::History(history) => format!("{} {}", key(&history.place), history.limit),
                 command => format!("{command:?}"),
             });
         }

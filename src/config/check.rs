@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::RoomRule;
 use super::load::Draft;
 use super::problem::Place;
-use crate::model::{HistoryKind, Kind};
+use crate::model::{HistoryKind, Kind, Pattern};
 
 /// Adds what does not fit together to a draft's problems.
 pub(super) fn check(draft: &mut Draft) {
@@ -86,10 +86,12 @@ fn rules(draft: &mut Draft) {
     for (at, rule) in rules.iter().enumerate() {
         let place = draft.place_of(&format!("rooms[{at}]"));
         let shown = rule.pattern.shown();
-        if rules[..at].iter().any(|earlier| earlier.pattern == rule.pattern) {
+        let covers = |earlier: &&RoomRule| earlier.pattern == rule.pattern || earlier.pattern == Pattern::all();
+        if let Some(earlier) = rules[..at].iter().find(covers) {
+            let earlier = earlier.pattern.shown();
             draft.problem(
                 place.clone(),
-                format!("the rule for `{shown}` never counts: an earlier one has that pattern"),
+                format!("the rule for `{shown}` never counts: an earlier one, for `{earlier}`, has its rooms"),
             );
         }
         for message in contradictions(rule) {

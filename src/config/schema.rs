@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::value::Value;
 use super::{Config, Listen, LogFormat, Protocol, RoomRule};
@@ -69,6 +70,8 @@ macro_rules! entries {
 const ANY: u64 = u64::MAX;
 /// What counters and offsets of 32 bits hold.
 const MANY: u64 = u32::MAX as u64;
+/// What `create` takes too.
+const MILLION: u64 = 1_000_000;
 const GIB: u64 = 1 << 30;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,7 +106,7 @@ pub(super) const KEYS: &[Key] = keys! {
     restart limits.router_mailbox = |v| v.count(1..=1 << 20, "each place is made when the server starts");
     live limits.memory_history_bytes = |v| v.size(4 << 10..=ANY, "");
     live queue.ack_wait = |v| v.duration(MS, "no worker could ever ack");
-    live queue.max_deliver = |v| v.count(1..=MANY, "");
+    live queue.max_deliver = |v| v.count(1..=MILLION, "");
     live queue.prefetch = |v| v.count(1..=65_536, "a worker without credit is given nothing");
     live history.dedup_window = |v| v.duration(SECOND, "a client's repeat takes longer");
     live history.dedup_keys = |v| v.count(1..=MANY, "");
@@ -128,7 +131,7 @@ pub(super) const ROOMS: &[Entry<RoomRule>] = entries! {
     keep_bytes = |v| v.size(0..=ANY, "").map(Some);
     keep_age = |v| v.duration(Duration::ZERO, "").map(Some);
     ack_wait = |v| v.duration(MS, "no worker could ever ack").map(Some);
-    max_deliver = |v| v.count(1..=MANY, "").map(Some);
+    max_deliver = |v| v.count(1..=MILLION, "").map(Some);
     search = |v| search(v).map(Some);
 };
 
@@ -138,8 +141,13 @@ pub(super) fn address(value: &Value<'_>) -> Result<SocketAddr, String> {
 }
 
 /// The filter of the log, if it is one.
-pub(super) fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned())
+pub(super) fn filter(text: &str) -> Result<String, String> {
+    // A word alone could name a part of the program, with nothing but that logged; it is a level written wrongly.
+    let words = text.split(',').map(str::trim).filter(|part| !part.contains(['=', '[']));
+    for word in words {
+        word.parse::<LevelFilter>().map_err(|_| format!("`{word}` is no level"))?;
+    }
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Guests are let in: there are no accounts to tell them from yet.

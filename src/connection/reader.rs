@@ -158,7 +158,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.heartbeat = Some(Heartbeat { every, heard: Instant::now(), is_pinged: false });
             }
             self.limit(&mut parcel.intake);
-            self.tell(&mut parcel).await?;
+            if !matches!(flow, Flow::Switch(_)) {
+                self.tell(&mut parcel).await?;
+            }
             match flow {
                 Flow::More => {
                     self.hand_over(parcel).await?;
@@ -175,10 +177,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Waits for what came of the last request, where that decides how to read on.
-    async fn turn(&mut self, parcel: Box<Parcel>, flow: Flow) -> Result<(), Stop> {
+    async fn turn(&mut self, mut parcel: Box<Parcel>, flow: Flow) -> Result<(), Stop> {
+        let mut parting = Parcel::new(self.conn);
+        if matches!(flow, Flow::Switch(_)) {
+            parting.intake.events = std::mem::take(&mut parcel.intake.events);
+        }
         let outcome = self.hand_over_and_wait(parcel).await?;
         if let Flow::Switch(wire) = flow {
-            // What was asked before has been answered in the protocol it was asked in.
+            // What was asked before has been answered in the protocol it was asked in; its last word follows.
+            self.tell(&mut parting).await?;
             self.decoder = codec(wire, &self.terms).0;
             return self.source.switch(wire).map_err(|_| Stop::Closing);
         }

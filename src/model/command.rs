@@ -209,6 +209,8 @@ pub enum Start {
     After(Seq, Option<Epoch>),
     /// With the newest so many.
     Last(u64),
+    /// The same where the room has a past to give, which a queue room has not.
+    Recent(u64),
     /// With the first that is not older, in Unix milliseconds.
     Since(u64),
 }

@@ -56,21 +56,26 @@ impl Room {
         }
     }
 
-    /// Whether the room stands with every setting that `wanted` names.
-    pub fn agrees(&self, wanted: &Create) -> bool {
-        fn same<T: PartialEq>(wanted: Option<&T>, have: &T) -> bool {
-            wanted.is_none_or(|wanted| wanted == have)
+    /// The first setting that `wanted` names and the room has not, by its name on the wire.
+    pub fn difference(&self, wanted: &Create) -> Option<&'static str> {
+        fn differs<T: PartialEq>(wanted: Option<&T>, have: &T) -> bool {
+            wanted.is_some_and(|wanted| wanted != have)
         }
         let have = &self.settings;
-        same(wanted.kind.as_ref(), &have.kind)
-            && same(wanted.history.as_ref(), &have.history)
-            && same(wanted.private.as_ref(), &have.private)
-            && same(wanted.keep_messages.as_ref(), &have.keep_messages)
-            && same(wanted.keep_bytes.as_ref(), &have.keep_bytes)
-            && same(wanted.keep_age.as_ref(), &have.keep_age)
-            && same(wanted.ack_wait.as_ref(), &have.ack_wait)
-            && same(wanted.max_deliver.as_ref(), &have.max_deliver)
-            && wanted.topic.as_deref().is_none_or(|topic| topic == self.topic.as_deref().unwrap_or_default())
+        let topic = self.topic.as_deref().unwrap_or_default();
+        [
+            ("kind", differs(wanted.kind.as_ref(), &have.kind)),
+            ("history", differs(wanted.history.as_ref(), &have.history)),
+            ("private", differs(wanted.private.as_ref(), &have.private)),
+            ("keep_messages", differs(wanted.keep_messages.as_ref(), &have.keep_messages)),
+            ("keep_bytes", differs(wanted.keep_bytes.as_ref(), &have.keep_bytes)),
+            ("keep_age", differs(wanted.keep_age.as_ref(), &have.keep_age)),
+            ("ack_wait", differs(wanted.ack_wait.as_ref(), &have.ack_wait)),
+            ("max_deliver", differs(wanted.max_deliver.as_ref(), &have.max_deliver)),
+            ("topic", wanted.topic.as_deref().is_some_and(|wanted| wanted != topic)),
+        ]
+        .into_iter()
+        .find_map(|(name, differs)| differs.then_some(name))
     }
 
     /// Takes every setting that `wanted` names.

@@ -56,7 +56,7 @@ impl Router {
         if !is_in && hall.members.len() >= self.config.limits.max_members {
             return Err(ErrorEvent::new(Code::RoomFull, format!("{room} has as many members as it may")));
         }
-        if hall.room.queue.is_some() && join.start != Start::Now {
+        if hall.room.queue.is_some() && !matches!(join.start, Start::Now | Start::Recent(_)) {
             let words = "a queue room gives its backlog to workers: join it without `after`, `last` and `since`";
             return Err(ErrorEvent::new(Code::BadRequest, words));
         }
@@ -224,11 +224,14 @@ fn start_of(hall: &Hall, start: &Start) -> (Option<Seq>, bool) {
     let (next, reset) = match start {
         Start::Now if hall.room.settings.kind == Kind::Latest => (log.newest(), false),
         Start::Now => return (None, false),
+        Start::Recent(_) if hall.room.queue.is_some() => return (None, false),
         Start::After(after, epoch) => {
             let is_other = epoch.as_ref().is_some_and(|epoch| epoch != log.epoch()) || *after > log.newest();
             (if is_other { log.oldest() } else { after.next() }, is_other)
         }
-        Start::Last(count) => (Seq((log.newest().0 + 1).saturating_sub(*count)).max(log.oldest()), false),
+        Start::Last(count) | Start::Recent(count) => {
+            (Seq((log.newest().0 + 1).saturating_sub(*count)).max(log.oldest()), false)
+        }
         Start::Since(ts) => (log.since(*ts).max(log.oldest()), false),
     };
     ((next <= log.newest()).then_some(next.max(Seq(1))), reset)

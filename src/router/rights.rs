@@ -18,8 +18,8 @@ pub(super) enum Act {
     Read,
     /// Publish, or ask a worker.
     Send,
-    /// Change its settings.
-    Configure,
+    /// Change a setting.
+    Configure(&'static str),
     /// End it.
     Delete,
     /// Set its topic.
@@ -54,9 +54,10 @@ pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>)
             forbid(format!("{name} holds what could not be delivered: only the server sends there"))
         }
         Act::Join | Act::Read | Act::Send => Ok(()),
-        Act::Configure if who.owns(room) || (room.owner.is_none() && room.log.newest().0 == 0) => Ok(()),
-        Act::Configure => {
-            Err(ErrorEvent::new(Code::RoomExists, format!("{name} stands with other settings")).room(name))
+        Act::Configure(_) if who.owns(room) || (room.owner.is_none() && room.log.newest().0 == 0) => Ok(()),
+        Act::Configure(setting) => {
+            let words = format!("{name} stands with another `{setting}`");
+            Err(ErrorEvent::new(Code::RoomExists, words).room(name))
         }
         Act::SetTopic if who.owns(room) || (room.owner.is_none() && who.is_member) => Ok(()),
         Act::SetTopic if room.owner.is_none() => {
@@ -87,8 +88,11 @@ pub(super) fn check_backlog(room: &Room, bytes: usize) -> Result<(), ErrorEvent>
 
 /// What is said of a room that is not there, or that the asker may not know of.
 pub(super) fn no_such_room(name: &Arc<RoomName>) -> ErrorEvent {
-    ErrorEvent::new(Code::NoSuchRoom, format!("there is no room {name}; join or create it to bring it into being"))
-        .room(name)
+    ErrorEvent::new(
+        Code::NoSuchRoom,
+        format!("there is no room {name} that you may see; a join or create makes one where none is"),
+    )
+    .room(name)
 }
 
 impl Router {

@@ -29,9 +29,10 @@ impl Router {
         if stood {
             rights::check(Act::Join, &standing, &hall.room, room)?;
         }
-        let existed = stood && hall.room.agrees(wanted);
+        let difference = hall.room.difference(wanted);
+        let existed = stood && difference.is_none();
         if !existed {
-            rights::check(Act::Configure, &standing, &hall.room, room)?;
+            rights::check(Act::Configure(difference.unwrap_or("kind")), &standing, &hall.room, room)?;
             if wanted.kind.is_some_and(|kind| kind != hall.room.settings.kind) && hall.room.log.newest().0 > 0 {
                 let words = "a room that has messages keeps its kind: delete it first";
                 return Err(ErrorEvent::new(Code::RoomExists, words).room(room));

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
-use crate::config::{Limits, Protocol};
+use crate::config::{Limits, LogFormat, Protocol};
 
 /// Connections that wait to be accepted: each that does not find a place costs its client a second.
 const BACKLOG: i32 = 4_096;
@@ -36,9 +36,13 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Prints where the server listens, for people and for scripts that asked for any free port.
-pub(super) fn announce(protocol: Protocol, address: SocketAddr) -> io::Result<()> {
-    tracing::info!(%address, protocol = protocol.as_str(), "listening");
+/// Tells where the server listens, to people and to scripts that asked for any free port: on standard output, or in the log
+/// where that is read by programs, which would stumble over a line that is not JSON.
+pub(super) fn announce(format: LogFormat, protocol: Protocol, address: SocketAddr) -> io::Result<()> {
+    if format == LogFormat::Json {
+        tracing::info!(%address, protocol = protocol.as_str(), "listening");
+        return Ok(());
+    }
     let mut output = io::stdout().lock();
     writeln!(output, "listening on {address} ({})", protocol.as_str())?;
     output.flush()
@@ -52,7 +56,11 @@ pub(super) fn connections(limits: &Limits) -> usize {
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     let allowed = current.map_or(usize::MAX, |most| most.saturating_sub(DESCRIPTORS_RESERVED).max(1) as usize);
     if allowed < limits.max_connections {
-        tracing::warn!(allowed, configured = limits.max_connections, "the descriptor limit allows fewer connections");
+        tracing::info!(
+            allowed,
+            configured = limits.max_connections,
+            "the descriptor limit allows fewer connections; `ulimit -n` or `LimitNOFILE=` raises it"
+        );
     }
     allowed.min(limits.max_connections)
 }

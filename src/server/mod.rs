@@ -107,7 +107,10 @@ impl Server {
                 Some(new) = reloads.recv() => {
                     let old = Arc::clone(&configs.borrow());
                     let (new, waiting) = config::reload(&old, new);
-                    tracing::info!(?waiting, "configuration reloaded; what is waiting needs a restart");
+                    tracing::info!("configuration reloaded");
+                    if !waiting.is_empty() {
+                        tracing::warn!(keys = waiting.join(", "), "these settings wait for a restart");
+                    }
                     let new = Arc::new(new);
                     configs.send_replace(Arc::clone(&new));
                     // The router ends only with the server.
@@ -136,15 +139,16 @@ impl Server {
 
 /// Serves until SIGINT or SIGTERM; SIGHUP has the configuration read again by `reload`. Prints each address listened on.
 pub async fn serve(config: Config, reload: impl Fn() -> Result<Config, String> + Send + 'static) -> io::Result<()> {
+    let format = config.log.format;
     let server = Server::bind(config)?;
     let reloader = server.reloader();
     // Heard from before anyone is told that the server is there, so that no signal of theirs meets its default.
     let hangups = signals::hangups()?;
     let shutdown = signals::shutdown()?;
     for (listen, address) in server.addresses()? {
-        if let Err(error) = listen::announce(listen.protocol, address) {
+        if let Err(error) = listen::announce(format, listen.protocol, address) {
             // Nobody has to read it: `linehub serve | head -1` hangs up on it, and a disk may be full.
-            tracing::warn!(%error, "cannot print where the server listens");
+            tracing::warn!(%error, %address, "listening, and cannot print it");
         }
     }
     tokio::select! {

@@ -118,10 +118,12 @@ impl TextEncoder {
     fn history(&mut self, mark: Mark, page: &HistoryPage, out: &mut Output) {
         let crlf = self.person().crlf;
         let spot = news::spot(&page.place);
+        // A number beyond the newest is answered with all there is, which is not what was asked to be shown.
+        let messages = if mark == Mark::Show && page.reset { &[][..] } else { &page.messages[..] };
         if page.more && mark == Mark::History {
             notice(out.buffer(), crlf, format_args!("There is more than this: /history 200, or /history hh:mm."));
         }
-        for (chunk, line) in &page.messages {
+        for (chunk, line) in messages {
             let at = *line as usize;
             let view = {
                 let mut person = self.person();
@@ -137,11 +139,14 @@ impl TextEncoder {
             }
         }
         match mark {
-            Mark::Show if page.messages.is_empty() => {
+            Mark::Show if messages.is_empty() => {
                 notice(out.buffer(), crlf, format_args!("There is no such message in {spot}, or not any more."));
             }
-            _ if page.messages.is_empty() => {
-                notice(out.buffer(), crlf, format_args!("Nothing of that time in {spot}."));
+            _ if messages.is_empty() && page.seq.0 == 0 => {
+                notice(out.buffer(), crlf, format_args!("Nothing has been said in {spot} yet."));
+            }
+            _ if messages.is_empty() => {
+                notice(out.buffer(), crlf, format_args!("Nothing of that is kept in {spot}."));
             }
             Mark::History => notice(out.buffer(), crlf, format_args!("That was {spot}.")),
             _ => {}

@@ -101,7 +101,7 @@ fn ok(mark: Mark, ok: &OkEvent, person: &mut Person) -> Vec<String> {
         Mark::Join => {
             let said = match ok.seq {
                 Some(seq) if seq.0 > 0 => format!(", where {} so far", were_said(seq.0)),
-                _ => String::new(),
+                _ => ", where nobody has said anything yet".to_owned(),
             };
             let mut lines = vec![format!("You are in {room}{said}. What you type goes there now.")];
             lines.extend(topic.map(|topic| format!("The topic of {room}: {topic}")));

@@ -32,7 +32,7 @@ pub(super) fn join(call: &mut Call<'_>) -> Acted {
                 return Ok(Act::Tell(told));
             }
             let target = Target::Place(Place::Room(Arc::clone(&room)));
-            Ok(Act::Enter(room, join(target, Some(Part::Member), Start::Last(SHOWN_ON_JOIN))))
+            Ok(Act::Enter(room, join(target, Some(Part::Member), Start::Recent(SHOWN_ON_JOIN))))
         }
         watched => Ok(Act::Ask(Mark::Join, join(watched, Some(Part::Observer), Start::Now), call.max_line)),
     }

@@ -36,7 +36,11 @@ impl TextDecoder {
             return None;
         }
         let Ok(text) = std::str::from_utf8(line) else {
-            let words = "That line is not UTF-8, so nobody could read it: set your terminal to UTF-8.";
+            let words = if self.reader.is_telnet() {
+                "That line is not UTF-8: many telnets garble letters beyond ASCII. nc does not."
+            } else {
+                "That line is not UTF-8, so nobody could read it: set your terminal to UTF-8."
+            };
             return self.unreadable(intake, Code::BadUtf8, words.to_owned());
         };
         let unnamed = matches!(self.stage, Stage::Unnamed);
@@ -127,7 +131,10 @@ impl TextDecoder {
             Act::Tell(text) => self.tell(intake, &text),
             Act::Pipe(room, nick) => self.begin_pipe(room, nick, intake),
             Act::Json => {
-                self.tell(intake, "From here on it is JSON-lines: one object a line, both ways.");
+                self.tell(
+                    intake,
+                    "From here on it is JSON-lines: one object a line, both ways; {\"op\":\"quit\"} leaves.",
+                );
                 return Some(Flow::Switch(Wire::Json));
             }
             Act::Quit => self.quit(intake),

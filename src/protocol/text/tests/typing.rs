@@ -95,8 +95,8 @@ fn every_command_comes_to_what_it_says() {
         ("//join me", &[r#"send #lobby "/join me""#]),
         (" /join x", &[]),
         ("/join lobby", &[]),
-        ("/join #ops", &["join #ops Some(Member) Last(20)"]),
-        ("/J ops", &["join #ops Some(Member) Last(20)"]),
+        ("/join #ops", &["join #ops Some(Member) Recent(20)"]),
+        ("/J ops", &["join #ops Some(Member) Recent(20)"]),
         ("/join metrics.>", &["join metrics.> Some(Observer) Now"]),
         ("/join", &[]),
         ("/join a b", &[]),
@@ -251,7 +251,7 @@ fn an_end_of_file_of_either_kind_is_quit_behind_what_was_typed() {
     for (typed, asked) in [
         (b"hi\n\x04more\n".as_slice(), [r#"send #lobby "hi""#, "Quit { asked: true, reason: None }"]),
         (b"hi\xff\xec", [r#"send #lobby "hi""#, "Quit { asked: true, reason: None }"]),
-        (b"/join ops\xff\xecx\n", ["join #ops Some(Member) Last(20)", "Quit { asked: true, reason: None }"]),
+        (b"/join ops\xff\xecx\n", ["join #ops Some(Member) Recent(20)", "Quit { asked: true, reason: None }"]),
     ] {
         assert_eq!(Terminal::in_lobby().types(typed).asked(), asked);
     }
