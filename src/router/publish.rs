@@ -22,7 +22,7 @@ use crate::room::Key;
 
 /// Bytes at which a draft is sealed before its round ends: large enough that a system call is cheap for each message,
 /// small enough to stay in a processor's cache until all members have it.
-const CHUNK_BYTES: usize = 64 << 10;
+pub(super) const CHUNK_BYTES: usize = 64 << 10;
 
 // A line of a chunk is named by 16 bits, and no line is shorter than its fixed words.
 const _: () = assert!(CHUNK_BYTES / 64 < u16::MAX as usize);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Router;
 use super::halls::{HallId, HallName};
 use super::join::not_joined;
-use super::publish::gone;
+use super::publish::{CHUNK_BYTES, gone};
 use super::rights::no_such_room;
 use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
 use crate::protocol::json::SenderPart;
@@ -169,7 +169,11 @@ impl Router {
             let part = SenderPart::new(Arc::clone(message.sender));
             head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());
         }
+        let is_full = draft.bytes.len() >= CHUNK_BYTES;
         self.touch(dead_id);
+        if is_full {
+            self.flush(dead_id);
+        }
     }
 }
 

@@ -1,0 +1,66 @@
+//! What one client must not be able to do to the others: fill the memory, take the time, or see what is private.
+
+use super::*;
+use crate::model::Rendition;
+
+impl Stage {
+    /// Lets somebody in who has not said `hello`.
+    fn stranger(&mut self, conn: u64) {
+        let (outbox, source, drain) = outbox(1 << 20, &self.total);
+        self.ends.insert(conn, (source, drain));
+        self.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(conn), outbox })));
+    }
+
+    /// Everything that a connection is told when it reads to the end.
+    fn reads_all(&mut self, conn: u64) -> String {
+        let mut all = String::new();
+        loop {
+            let heard = self.hears(conn);
+            if heard.is_empty() {
+                return all;
+            }
+            all.push_str(&heard);
+            self.router.handle(Message::Drained(ConnId(conn)));
+            self.router.settle();
+        }
+    }
+
+    /// A room's hall.
+    fn hall(&self, room: &str) -> &crate::router::halls::Hall {
+        let room = RoomName::parse(room).expect("the test names a room");
+        let id = self.router.halls.find(&room).expect("the room stands");
+        self.router.halls.get(id).expect("it stands")
+    }
+}
+
+/// The numbers behind a key in lines of JSON.
+fn numbers(lines: &str, key: &str) -> Vec<u64> {
+    let digits =
+        |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("number");
+    lines.split(&format!(r#""{key}":"#)).skip(1).map(digits).collect()
+}
+
+fn repeated(line: &str, count: usize) -> String {
+    vec![line; count].join("\n")
+}
+
+#[test]
+fn a_mass_of_work_that_dies_at_once_reaches_its_dead_letter_room_whole() {
+    const COUNT: usize = 66_000;
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.guest(2, "bob");
+    stage.guest(3, "eve");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue","max_deliver":1,"keep_messages":0,"keep_bytes":0}"#);
+    stage.says(3, r#"{"op":"join","room":"q.dead"}"#);
+    stage.says(1, &repeated(r#"{"op":"send","room":"q","body":1}"#, COUNT));
+    for worker in [1, 2] {
+        stage.says(worker, r#"{"op":"join","room":"q","as":"worker","prefetch":65536}"#);
+        stage.reads_all(worker);
+    }
+    stage.reads_all(1);
+    stage.pass(Duration::from_secs(30));
+    let told = stage.reads_all(3);
+    let missed: u64 = numbers(&told, "missed").iter().sum();
+    assert_eq!(told.matches(r#""ev":"message""#).count() as u64 + missed, COUNT as u64);
+}
