@@ -45,6 +45,7 @@ impl Router {
         self.catch_up(id);
         let Some(conn) = self.conns.get(&id) else { return };
         for hall in conn.halls.clone() {
+            self.tell_missed_presence(id, hall);
             self.touch(hall);
         }
     }

@@ -64,3 +64,25 @@ fn a_mass_of_work_that_dies_at_once_reaches_its_dead_letter_room_whole() {
     let missed: u64 = numbers(&told, "missed").iter().sum();
     assert_eq!(told.matches(r#""ev":"message""#).count() as u64 + missed, COUNT as u64);
 }
+
+#[test]
+fn news_that_a_member_does_not_read_is_bounded_and_its_lack_is_told() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.guest(2, "bob");
+    for conn in [1, 2] {
+        stage.says(conn, r#"{"op":"join","room":"lobby"}"#);
+    }
+    let words = "x".repeat(1_000);
+    let topics = repeated(&format!(r#"{{"op":"topic","room":"lobby","topic":"{words}"}}"#), 1_000);
+    for _ in 0..5 {
+        stage.says(1, &topics);
+        stage.says(1, &repeated("{\"op\":\"nick\",\"nick\":\"ann\"}\n{\"op\":\"nick\",\"nick\":\"ada\"}", 1_000));
+    }
+    assert!(stage.total.bytes() <= (1 << 20) + 4_096, "{} bytes wait", stage.total.bytes());
+    stage.hears(2);
+    stage.says(1, r#"{"op":"topic","room":"lobby","topic":"new"}"#);
+    let told = stage.hears(2);
+    assert!(told.starts_with(r#"{"ev":"lagged","room":"lobby","missed":0,"next":1,"presence":true}"#), "{told}");
+    assert!(told.contains(r#""topic":"new""#), "{told}");
+}
