@@ -86,3 +86,27 @@ fn news_that_a_member_does_not_read_is_bounded_and_its_lack_is_told() {
     assert!(told.starts_with(r#"{"ev":"lagged","room":"lobby","missed":0,"next":1,"presence":true}"#), "{told}");
     assert!(told.contains(r#""topic":"new""#), "{told}");
 }
+
+#[test]
+fn the_history_of_a_queue_is_found_by_time_whatever_was_done_of_it() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue"}"#);
+    for _ in 0..9 {
+        stage.says(1, r#"{"op":"send","room":"q","body":1}"#);
+        stage.pass(Duration::from_secs(1));
+    }
+    stage.says(1, r#"{"op":"join","room":"q","as":"worker"}"#);
+    stage.says(1, r#"{"op":"ack","room":"q","seq":[1,3,4,5,6]}"#);
+    stage.says(1, r#"{"op":"nack","room":"q","seq":7,"delay_ms":5000}"#);
+    let mut seqs = |what: &str| {
+        let page = stage.says(1, &format!(r#"{{"op":"history","room":"q",{what}}}"#));
+        numbers(&page, "seq")[1..].to_vec()
+    };
+    assert_eq!(seqs(r#""limit":50"#), [2, 7, 8, 9]);
+    assert_eq!(seqs(r#""limit":2"#), [8, 9]);
+    assert_eq!(seqs(r#""after":2,"limit":2"#), [7, 8]);
+    assert_eq!(seqs(r#""until":1007000"#), [2, 7, 8]);
+    assert_eq!(seqs(r#""until":1005999"#), [2]);
+    assert_eq!(seqs(r#""since":1001001"#), [7, 8, 9]);
+}
