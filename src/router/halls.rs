@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
-use crate::room::{Log, Room};
+use crate::room::{Log, Queue, Room};
 
 new_key_type! {
     /// A hall for as long as it stands.
@@ -44,6 +44,8 @@ pub(super) struct Hall {
     pub turn: usize,
     /// When the hall is looked at again.
     pub deadline: Option<Instant>,
+    /// Bytes of its queue that are counted among those of all.
+    queued_bytes: usize,
 }
 
 /// What a hall is for.
@@ -111,6 +113,8 @@ pub(super) struct Halls {
     deadlines: BTreeSet<(Instant, HallId)>,
     /// Bytes of history in memory, all rooms together.
     pub history_bytes: usize,
+    /// Bytes of work in memory, all rooms together.
+    pub queued_bytes: usize,
 }
 
 impl Halls {
@@ -169,7 +173,23 @@ impl Halls {
             self.deadlines.remove(&(at, id));
         }
         self.history_bytes -= hall.room.log.bytes();
+        self.queued_bytes -= hall.queued_bytes;
         Some(hall)
+    }
+
+    /// Counts what a hall's queue holds now.
+    pub(super) fn count_queued(&mut self, id: HallId) {
+        let Some(hall) = self.slots.get_mut(id) else { return };
+        let bytes = hall.room.queue.as_ref().map_or(0, Queue::bytes);
+        self.queued_bytes = self.queued_bytes - hall.queued_bytes + bytes;
+        hall.queued_bytes = bytes;
+    }
+
+    /// The halls of rooms that a pattern covers, by name; how it begins spares it a look at most others.
+    pub(super) fn under(&self, pattern: &Pattern) -> impl Iterator<Item = (HallId, &Hall)> {
+        let covered = |id: &HallId| Some((*id, self.slots.get(*id)?));
+        let begun = self.rooms_after(None, beginning(pattern)).filter_map(move |(_, id)| covered(&id));
+        begun.filter(|(_, hall)| hall.room_name().is_some_and(|room| pattern.matches(room)))
     }
 
     /// Notes when a hall is to be looked at again.
@@ -201,6 +221,7 @@ impl Halls {
             is_dirty: false,
             turn: 0,
             deadline: None,
+            queued_bytes: 0,
         };
         let id = self.slots.insert(hall);
         match &self.slots[id].name {

@@ -70,6 +70,7 @@ impl Router {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         if let Some(queue) = &mut hall.room.queue {
             queue.replace(seq, chunk, line as u32);
+            self.halls.count_queued(hall_id);
             return;
         }
         let before = hall.room.log.bytes();

@@ -102,6 +102,7 @@ impl Router {
         place: &Place,
         send: &Send,
     ) -> Result<(Seq, u64, bool), ErrorEvent> {
+        let queued_bytes = self.halls.queued_bytes;
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text));
         if let Some(key) = key {
@@ -122,6 +123,10 @@ impl Router {
         }
         if hall.room.queue.is_some() {
             rights::check_backlog(&hall.room, send.body.len())?;
+            if queued_bytes >= self.config.limits.memory_history_bytes {
+                let words = "all queues together hold as much as the server may: wait until some of it is done";
+                return Err(ErrorEvent::new(Code::RoomFull, words));
+            }
         }
         // Direct messages name who they are for, so a draft of theirs holds one direction.
         if hall.draft.as_ref().is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
@@ -199,6 +204,7 @@ impl Router {
         }
         let after = hall.room.log.bytes();
         self.halls.history_bytes = self.halls.history_bytes + after - before;
+        self.halls.count_queued(id);
         self.make_room(id, after.saturating_sub(before));
     }
 

@@ -132,6 +132,7 @@ impl Router {
             return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
         }
         let strange: Vec<Seq> = seqs.iter().copied().filter(|seq| !act(self, hall_id, *seq)).collect();
+        self.halls.count_queued(hall_id);
         self.touch(hall_id);
         if !strange.is_empty() {
             let words = format!("you do not hold {} of {room}", list(&strange));
@@ -150,6 +151,7 @@ impl Router {
         for (_, task) in queue.expire(max_deliver, self.now.instant) {
             self.bury(hall_id, &task);
         }
+        self.halls.count_queued(hall_id);
     }
 
     /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.

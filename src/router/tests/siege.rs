@@ -110,3 +110,24 @@ fn the_history_of_a_queue_is_found_by_time_whatever_was_done_of_it() {
     assert_eq!(seqs(r#""until":1005999"#), [2]);
     assert_eq!(seqs(r#""since":1001001"#), [7, 8, 9]);
 }
+
+#[test]
+fn queues_without_a_limit_of_their_own_share_the_servers() {
+    let mut config = Config::default();
+    config.limits.memory_history_bytes = 100_000;
+    let mut stage = Stage::with(config);
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue","keep_messages":0,"keep_bytes":0}"#);
+    let told = stage.says(1, &repeated(r#"{"op":"send","room":"q","body":1}"#, 1_000));
+    assert!(told.contains(r#""code":"room_full""#), "all of it is kept");
+    let kept = stage.hall("q").room.queue.as_ref().expect("a queue").len();
+    assert!((100..500).contains(&kept), "{kept} are kept");
+    stage.says(1, r#"{"op":"join","room":"q","as":"worker","prefetch":1000}"#);
+    let seqs: Vec<String> = (1..=kept).map(|seq| seq.to_string()).collect();
+    assert_eq!(stage.says(1, &format!(r#"{{"op":"ack","room":"q","seq":[{}]}}"#, seqs.join(","))), "");
+    assert_eq!(
+        stage.says(1, r#"{"op":"send","room":"q","body":1}"#).matches("error").count(),
+        0,
+        "there is room again"
+    );
+}
