@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::watches::WatchId;
 use super::{ConnIndex, Router};
 use crate::model::{
-    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Place, RoomName, Seq, Settings,
+    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
 };
 use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
@@ -136,11 +136,17 @@ impl Halls {
         self.directs.get(&pair(a, b)).copied()
     }
 
-    /// The halls of rooms behind a name, by name.
-    pub(super) fn rooms_after(&self, after: Option<&RoomName>) -> impl Iterator<Item = (&str, HallId)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, |room| Excluded(room.key()));
-        self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id))
+    /// The halls of rooms behind a name whose names begin so, by name.
+    pub(super) fn rooms_after(
+        &self,
+        after: Option<&RoomName>,
+        beginning: &str,
+    ) -> impl Iterator<Item = (&str, HallId)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let after = after.map(RoomName::key).filter(|after| *after >= beginning);
+        let from = after.map_or(Included(beginning), Excluded);
+        let behind = self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id));
+        behind.take_while(move |(key, _)| key.starts_with(beginning))
     }
 
     /// How many pairs exchange direct messages.
@@ -151,11 +157,6 @@ impl Halls {
     /// How many rooms there are.
     pub(super) fn count(&self) -> usize {
         self.rooms.len()
-    }
-
-    /// Every hall.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (HallId, &Hall)> {
-        self.slots.iter()
     }
 
     /// Takes a hall away.
@@ -234,6 +235,11 @@ impl Halls {
         }
         id
     }
+}
+
+/// How every room that a pattern covers begins, as it is compared: what stands before the first wildcard.
+pub(super) fn beginning(pattern: &Pattern) -> &str {
+    pattern.key().split(['*', '>']).next().unwrap_or_default()
 }
 
 fn pair(a: &Identity, b: &Identity) -> [Identity; 2] {

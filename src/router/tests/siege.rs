@@ -131,3 +131,13 @@ fn queues_without_a_limit_of_their_own_share_the_servers() {
         "there is room again"
     );
 }
+
+#[test]
+fn requests_that_look_at_every_room_are_let_in_a_few_at_a_time() {
+    for line in [r#"{"op":"join","room":"*.x"}"#, r#"{"op":"leave","room":"*.x"}"#, r#"{"op":"rooms"}"#] {
+        let mut input = BytesMut::from(format!("{}\n", repeated(line, 1_000)).as_bytes());
+        let mut parcel = Parcel::new(ConnId(1));
+        JsonDecoder::new(&TERMS).decode(&mut input, &mut parcel.intake);
+        assert!(parcel.intake.asks.len() < 10, "{line}: {} at once", parcel.intake.asks.len());
+    }
+}
