@@ -281,7 +281,23 @@ impl Router {
             hall.room.is_dead_letter = is_dead_letter;
             hall.room.owner = matches!(by, Identity::Account(_)).then(|| by.clone());
         }
+        if is_dead_letter {
+            self.share_privacy(room, id);
+        }
         Ok(id)
+    }
+
+    /// The dead letters of a private queue room are for those whom it is for.
+    fn share_privacy(&mut self, room: &RoomName, dead: HallId) {
+        let queue = room.dead_letter_of().and_then(|queue| self.halls.find(&queue));
+        let Some(queue) = queue.and_then(|queue| self.halls.get(queue)) else { return };
+        let (owner, invited) = (queue.room.owner.clone(), queue.room.invited.clone());
+        if queue.room.settings.private
+            && let Some(dead) = self.halls.get_mut(dead)
+        {
+            dead.room.settings.private = true;
+            (dead.room.owner, dead.room.invited) = (owner, invited);
+        }
     }
 
     /// Whether a room is where a queue room's undeliverable messages go.

@@ -133,6 +133,34 @@ fn queues_without_a_limit_of_their_own_share_the_servers() {
 }
 
 #[test]
+fn the_dead_letters_of_a_private_queue_are_private_too() {
+    let mut stage = Stage::new();
+    stage.account(1, "ada");
+    stage.guest(2, "eve");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue","private":true,"max_deliver":1}"#);
+    stage.says(1, r#"{"op":"send","room":"q","body":"secret"}"#);
+    stage.says(1, r#"{"op":"join","room":"q","as":"worker"}"#);
+    stage.says(1, r#"{"op":"nack","room":"q","seq":1}"#);
+    let told =
+        stage.says(2, "{\"op\":\"history\",\"room\":\"q.dead\"}\n{\"op\":\"join\",\"room\":\"q.dead\",\"last\":9}");
+    assert!(!told.contains("secret"), "{told}");
+    assert!(stage.says(1, r#"{"op":"history","room":"q.dead"}"#).contains("secret"), "its owner reads them");
+}
+
+#[test]
+fn who_may_not_know_a_private_room_does_not_learn_how_it_is_written() {
+    let mut stage = Stage::new();
+    stage.account(1, "ada");
+    stage.guest(2, "eve");
+    stage.says(1, r#"{"op":"create","room":"TopSecret","private":true}"#);
+    for op in ["topic", "who", "history"] {
+        let told = stage.says(2, &format!(r#"{{"op":"{op}","room":"topsecret"}}"#));
+        let other = stage.says(2, &format!(r#"{{"op":"{op}","room":"no-secret"}}"#));
+        assert_eq!(told, other.replace("no-secret", "topsecret"));
+    }
+}
+
+#[test]
 fn requests_that_look_at_every_room_are_let_in_a_few_at_a_time() {
     for line in [r#"{"op":"join","room":"*.x"}"#, r#"{"op":"leave","room":"*.x"}"#, r#"{"op":"rooms"}"#] {
         let mut input = BytesMut::from(format!("{}\n", repeated(line, 1_000)).as_bytes());
