@@ -87,8 +87,12 @@ impl Router {
                 let hall = self.hall_or_new(room, &identity)?;
                 let standing = self.standing(id, hall);
                 let Some(there) = self.halls.get(hall) else { return Err(gone()) };
-                rights::check(Act::Send, &standing, &there.room, room)?;
-                Ok(hall)
+                let checked = rights::check(Act::Send, &standing, &there.room, room);
+                if checked.is_err() {
+                    // One that was made just now goes away when the round ends.
+                    self.touch(hall);
+                }
+                checked.map(|()| hall)
             }
         }
     }

@@ -148,6 +148,18 @@ fn the_dead_letters_of_a_private_queue_are_private_too() {
 }
 
 #[test]
+fn a_message_that_is_refused_leaves_no_room_behind() {
+    let rule = RoomRule { private: Some(true), ..rule("p.>") };
+    let mut stage = Stage::with(Config { rooms: vec![rule], ..Config::default() });
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue"}"#);
+    let told = stage
+        .says(1, "{\"op\":\"send\",\"room\":\"p.x\",\"body\":1}\n{\"op\":\"send\",\"room\":\"q.dead\",\"body\":1}");
+    assert_eq!(told.matches(r#""code":"forbidden""#).count(), 2, "{told}");
+    assert_eq!(stage.router.halls.count(), 1);
+}
+
+#[test]
 fn who_may_not_know_a_private_room_does_not_learn_how_it_is_written() {
     let mut stage = Stage::new();
     stage.account(1, "ada");
