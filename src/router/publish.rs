@@ -199,7 +199,7 @@ impl Router {
         } else if hall.room.settings.kind == Kind::Latest {
             // The value alone: the rest of its chunk would stay in memory with it.
             hall.room.log.clear();
-            hall.room.log.keep(Arc::new(chunk.only(chunk.lines().len() - 1)));
+            hall.room.log.keep(Arc::new(chunk.tail(chunk.lines().len() - 1)));
         } else if hall.room.settings.history != HistoryKind::None {
             hall.room.log.keep(Arc::clone(chunk));
             hall.room.log.trim(hall.room.keep(self.now.unix_ms));

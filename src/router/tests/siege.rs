@@ -148,6 +148,20 @@ fn the_dead_letters_of_a_private_queue_are_private_too() {
 }
 
 #[test]
+fn what_a_room_keeps_does_not_hold_what_it_has_let_go() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"lobby","keep_messages":2}"#);
+    stage.says(1, &repeated(r#"{"op":"send","room":"lobby","body":1}"#, 500));
+    let log = &stage.hall("lobby").room.log;
+    let chunk = log.find(log.newest()).expect("it is kept");
+    assert!(chunk.cost() < 2_000, "two messages hold {} bytes", chunk.cost());
+    assert_eq!(log.bytes(), stage.router.halls.history_bytes);
+    let page = stage.says(1, r#"{"op":"history","room":"lobby"}"#);
+    assert_eq!(numbers(&page, "seq"), [500, 499, 500]);
+}
+
+#[test]
 fn a_message_that_is_refused_leaves_no_room_behind() {
     let rule = RoomRule { private: Some(true), ..rule("p.>") };
     let mut stage = Stage::with(Config { rooms: vec![rule], ..Config::default() });
@@ -170,6 +184,26 @@ fn who_may_not_know_a_private_room_does_not_learn_how_it_is_written() {
         let other = stage.says(2, &format!(r#"{{"op":"{op}","room":"no-secret"}}"#));
         assert_eq!(told, other.replace("no-secret", "topsecret"));
     }
+}
+
+#[test]
+fn a_chunk_keeps_few_renditions_however_many_time_zones_its_readers_choose() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"send","room":"lobby","body":1}"#);
+    let log = &stage.hall("lobby").room.log;
+    let chunk = log.find(log.newest()).expect("it is kept");
+    let is_made = |key| {
+        let mut is_made = false;
+        chunk.rendition(key, |_| {
+            is_made = true;
+            Rendition { bytes: bytes::Bytes::new(), ends: Box::default() }
+        });
+        is_made
+    };
+    assert!((0..100).all(is_made));
+    assert!(!is_made(99), "the newest is kept");
+    assert!(is_made(0), "all of them are kept");
 }
 
 #[test]
