@@ -346,7 +346,7 @@ impl Router {
     /// Lets a hall go that nobody is in and that holds nothing.
     pub(super) fn forget_if_empty(&mut self, id: HallId) {
         let Some(hall) = self.halls.get_mut(id).filter(|hall| hall.members.is_empty() && hall.draft.is_none()) else {
-            return;
+            return self.set_alarm(id);
         };
         let window = self.config.history.dedup_window;
         hall.room.keys.expire(window, self.now.instant);
@@ -362,12 +362,11 @@ impl Router {
         }
     }
 
-    /// Sets the time at which a hall is next looked at: for its work, or for keys that keep an empty one standing.
+    /// Sets the time at which a hall is next looked at: for its work, or for keys to be forgotten.
     pub(super) fn set_alarm(&mut self, id: HallId) {
         let Some(hall) = self.halls.get(id) else { return };
         let work = hall.room.queue.as_ref().and_then(crate::room::Queue::next_deadline);
-        let keys = hall.room.keys.oldest().filter(|_| hall.members.is_empty());
-        let keys = keys.map(|at| at + self.config.history.dedup_window);
+        let keys = hall.room.keys.oldest().map(|at| at + self.config.history.dedup_window);
         self.halls.wake_at(id, work.into_iter().chain(keys).min());
     }
 
@@ -378,6 +377,9 @@ impl Router {
                 return;
             }
             self.halls.wake_at(id, None);
+            if let Some(hall) = self.halls.get_mut(id) {
+                hall.room.keys.expire(self.config.history.dedup_window, self.now.instant);
+            }
             self.expire_work(id);
             self.touch(id);
         }

@@ -187,6 +187,18 @@ fn who_may_not_know_a_private_room_does_not_learn_how_it_is_written() {
 }
 
 #[test]
+fn keys_are_forgotten_in_time_in_a_room_that_somebody_is_in() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, "{\"op\":\"join\",\"room\":\"lobby\"}");
+    stage.says(1, r#"{"op":"send","room":"lobby","body":1,"idempotency_key":"k"}"#);
+    for _ in 0..3 {
+        stage.pass(Duration::from_secs(60));
+    }
+    assert!(stage.hall("lobby").room.keys.is_empty());
+}
+
+#[test]
 fn a_chunk_keeps_few_renditions_however_many_time_zones_its_readers_choose() {
     let mut stage = Stage::new();
     stage.guest(1, "ada");
