@@ -199,6 +199,26 @@ fn keys_are_forgotten_in_time_in_a_room_that_somebody_is_in() {
 }
 
 #[test]
+fn a_room_that_never_pauses_does_not_keep_a_slow_reader_from_its_other_rooms() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.guest(2, "bob");
+    stage.says(2, "{\"op\":\"join\",\"room\":\"loud\"}\n{\"op\":\"join\",\"room\":\"quiet\"}");
+    let loud = repeated(&format!(r#"{{"op":"send","room":"loud","body":"{}"}}"#, "x".repeat(10_000)), 200);
+    stage.says(1, &loud);
+    let quiet = repeated(&format!(r#"{{"op":"send","room":"quiet","body":"{}"}}"#, "x".repeat(60_000)), 3);
+    stage.says(1, &quiet);
+    let mut heard = String::new();
+    for _ in 0..4 {
+        stage.says(1, &loud);
+        heard.push_str(&stage.hears(2));
+        stage.router.handle(Message::Drained(ConnId(2)));
+        stage.router.settle();
+    }
+    assert_eq!(heard.matches(r#""room":"quiet""#).count(), 3, "the loud room alone was read");
+}
+
+#[test]
 fn a_chunk_keeps_few_renditions_however_many_time_zones_its_readers_choose() {
     let mut stage = Stage::new();
     stage.guest(1, "ada");
