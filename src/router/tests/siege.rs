@@ -148,6 +148,22 @@ fn the_dead_letters_of_a_private_queue_are_private_too() {
 }
 
 #[test]
+fn a_room_that_gives_its_history_up_and_takes_it_up_again_begins_a_new_tail() {
+    let mut stage = Stage::new();
+    stage.account(1, "ada");
+    let send = r#"{"op":"send","room":"lobby","body":1}"#;
+    stage.says(1, "{\"op\":\"create\",\"room\":\"lobby\"}");
+    stage.says(1, send);
+    stage.says(1, r#"{"op":"create","room":"lobby","history":"none"}"#);
+    stage.says(1, send);
+    stage.says(1, r#"{"op":"create","room":"lobby","history":"memory"}"#);
+    stage.says(1, send);
+    let page = stage.says(1, r#"{"op":"history","room":"lobby","after":0}"#);
+    assert!(page.starts_with(r#"{"ev":"gap","room":"lobby","first":1,"last":2}"#), "{page}");
+    assert_eq!(numbers(&page, "seq"), [3, 3]);
+}
+
+#[test]
 fn what_a_room_keeps_does_not_hold_what_it_has_let_go() {
     let mut stage = Stage::new();
     stage.guest(1, "ada");
