@@ -148,6 +148,20 @@ fn the_dead_letters_of_a_private_queue_are_private_too() {
 }
 
 #[test]
+fn who_resumes_a_session_is_in_no_more_rooms_than_anyone_else() {
+    let mut config = Config::default();
+    config.limits.max_rooms_per_connection = 3;
+    let mut stage = Stage::with(config);
+    stage.guest(1, "ada");
+    stage.says(1, &["a", "b", "c"].map(|room| format!(r#"{{"op":"join","room":"{room}"}}"#)).join("\n"));
+    let key = stage.router.conns[&ConnId(1)].key.expect("it was welcomed");
+    stage.stranger(2);
+    stage.says(2, &["c", "d", "e.*"].map(|room| format!(r#"{{"op":"join","room":"{room}"}}"#)).join("\n"));
+    stage.says(2, &format!(r#"{{"op":"hello","resume":"{key}"}}"#));
+    assert_eq!(stage.router.conns[&ConnId(2)].places(), 3);
+}
+
+#[test]
 fn a_room_that_gives_its_history_up_and_takes_it_up_again_begins_a_new_tail() {
     let mut stage = Stage::new();
     stage.account(1, "ada");
