@@ -176,11 +176,7 @@ impl Router {
     pub(super) fn flush(&mut self, id: HallId) {
         self.flush_answers();
         let Some(hall) = self.halls.get_mut(id) else { return };
-        let Some((place, draft)) = hall.draft.take() else {
-            hall.is_dirty = false;
-            return;
-        };
-        hall.is_dirty = false;
+        let Some((place, draft)) = hall.draft.take() else { return };
         let (chunk, spare) = draft.seal(place);
         self.spare = spare;
         self.keep(id, &chunk);

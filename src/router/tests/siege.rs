@@ -217,6 +217,18 @@ fn who_may_not_know_a_private_room_does_not_learn_how_it_is_written() {
 }
 
 #[test]
+fn a_room_is_looked_at_once_a_round_however_much_is_sent_to_it() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue"}"#);
+    let mut input = BytesMut::from(format!("{}\n", repeated(r#"{"op":"send","room":"q","body":1}"#, 100)).as_bytes());
+    let mut parcel = Parcel::new(ConnId(1));
+    JsonDecoder::new(&TERMS).decode(&mut input, &mut parcel.intake);
+    stage.router.handle(Message::Parcel(parcel));
+    assert_eq!(stage.router.dirty.len(), 1);
+}
+
+#[test]
 fn keys_are_forgotten_in_time_in_a_room_that_somebody_is_in() {
     let mut stage = Stage::new();
     stage.guest(1, "ada");
