@@ -3,19 +3,49 @@
 //! The router alone gives and frees nicks; the acceptor alone counts addresses; everybody may look. Knows no rooms and no
 //! sockets.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::model::{ConnId, Nick};
+use crate::model::{ConnId, Nick, Wire};
 
 /// Who is connected, by name and by address.
 #[derive(Debug, Default)]
 pub struct Sessions {
     nicks: DashMap<Box<str>, ConnId>,
     addresses: DashMap<IpAddr, usize>,
+    peers: DashMap<ConnId, Peer>,
 }
+
+/// What a log line says of a connection, beside its number.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// What it speaks, once that is known.
+    pub wire: Option<Wire>,
+    /// What it is called, once the router knows it.
+    pub nick: Option<Arc<Nick>>,
+}
+
+/// Logs something of a connection, with its number, address, protocol and nick: they are looked up when something is logged,
+/// since a span for each connection costs more than the connection.
+macro_rules! log_of {
+    ($level:ident, $sessions:expr, $conn:expr, $($rest:tt)+) => {
+        if tracing::enabled!(tracing::Level::$level) {
+            let (conn, peer) = ($conn, $sessions.peer($conn));
+            let address = peer.as_ref().map(|peer| tracing::field::display(peer.address));
+            let protocol = peer.as_ref().and_then(|peer| peer.wire).map(|wire| wire.as_str());
+            // Quoted and escaped: what people choose cannot pass for another field.
+            let nick = peer.as_ref().and_then(|peer| peer.nick.as_ref()).map(|nick| tracing::field::debug(nick.shown()));
+            tracing::event!(tracing::Level::$level, %conn, address, protocol, nick, $($rest)+);
+        }
+    };
+}
+
+pub(crate) use log_of;
 
 impl Sessions {
     /// Gives a nick to a connection; `false` where another has it.
@@ -37,6 +67,35 @@ impl Sessions {
     /// The connection that has a nick.
     pub fn find(&self, nick: &Nick) -> Option<ConnId> {
         self.nicks.get(nick.key()).map(|conn| *conn)
+    }
+
+    /// Notes where a connection comes from.
+    pub fn arrived(&self, conn: ConnId, address: SocketAddr) {
+        self.peers.insert(conn, Peer { address, wire: None, nick: None });
+    }
+
+    /// Notes what a connection speaks.
+    pub fn speaks(&self, conn: ConnId, wire: Wire) {
+        if let Some(mut peer) = self.peers.get_mut(&conn) {
+            peer.wire = Some(wire);
+        }
+    }
+
+    /// Notes what a connection is called.
+    pub fn called(&self, conn: ConnId, nick: &Arc<Nick>) {
+        if let Some(mut peer) = self.peers.get_mut(&conn) {
+            peer.nick = Some(Arc::clone(nick));
+        }
+    }
+
+    /// What is known of a connection.
+    pub fn peer(&self, conn: ConnId) -> Option<Peer> {
+        self.peers.get(&conn).map(|peer| peer.clone())
+    }
+
+    /// Forgets a connection that has gone.
+    pub fn departed(&self, conn: ConnId) {
+        self.peers.remove(&conn);
     }
 
     /// Counts a connection from an address, unless it has `most` already (0: no limit).

@@ -1,5 +1,7 @@
 //! `linehub bench` against the real server: what it prints, and that it verifies what it measures.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -73,6 +75,42 @@ fn one_that_never_reads_is_told_exactly_what_it_missed() {
     let count = |key: &str| found[0][key].as_u64().expect("it is counted");
     assert!(count("stalled_missed") > 0, "{}", found[0]);
     assert_eq!(count("stalled_missed"), count("stalled_told"), "{}", found[0]);
+}
+
+/// A server for one publisher and one subscriber, in the floor's protocol, that sends the third message twice.
+fn doubling() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let welcome = || -> std::io::Result<(BufReader<TcpStream>, TcpStream)> {
+            let (stream, _) = listener.accept()?;
+            let (mut lines, mut output) = (BufReader::new(stream.try_clone()?), stream);
+            lines.read_line(&mut String::new())?;
+            output.write_all(b"ok\n")?;
+            Ok((lines, output))
+        };
+        let (publisher, _output) = welcome()?;
+        let (_lines, mut subscriber) = welcome()?;
+        for (at, line) in publisher.lines().enumerate() {
+            let message = format!("{}\n", line?.replace(r#""op":"send""#, r#""ev":"message""#));
+            for _ in 0..if at == 2 { 2 } else { 1 } {
+                subscriber.write_all(message.as_bytes())?;
+            }
+        }
+        Ok(())
+    });
+    address
+}
+
+#[test]
+fn a_server_that_delivers_twice_is_found_out() {
+    let target = doubling().to_string();
+    let args = ["fanout", "-n", "1", "--messages", "100", "--protocol", "floor", "--json", "--target", &target];
+    let output = bench(&args);
+    assert_eq!(output.status.code(), Some(1));
+    let row: Value = serde_json::from_slice(&output.stdout).expect("the row is printed all the same");
+    assert_eq!(row["verified"], Value::Bool(false));
+    assert_eq!(row["faults"], serde_json::json!(["0 missing, 1 repeated or late, 0 altered"]));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn drive(
 fn shown(encoder: &mut dyn Encoder, event: Event) {
     let is_raw = matches!(event, Event::Raw(_));
     let mut out = Output::default();
-    encoder.encode(Item::Events(vec![event]), &mut out);
+    encoder.encode(Item::Events(Box::new(vec![event])), &mut out);
     for slice in out.slices().iter() {
         // A telnet option is answered with its own number, whatever that is.
         if is_raw && slice.first() == Some(&0xFF) {

@@ -152,6 +152,7 @@ impl Reader<'_> {
     fn unknown_table(&mut self, name: &str, span: Range<usize>) {
         let hint = match KEYS.iter().find(|key| key.name == name) {
             Some(key) => format!("; it belongs under `[{}]`", key.table),
+            None if name == "tls" => ": this version does not speak TLS".to_owned(),
             None => hint(name, KEYS.iter().map(|key| key.table).chain(["listen", "rooms"])),
         };
         self.problem(span, format!("there is no table or key `{name}`{hint}"));
@@ -183,6 +184,7 @@ fn blank_rule() -> RoomRule {
         keep_age: None,
         ack_wait: None,
         max_deliver: None,
+        search: None,
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub queue: Queue,
     /// `[history]`
     pub history: History,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[[rooms]]`: the first whose pattern matches a room decides.
     pub rooms: Vec<RoomRule>,
     /// `[log]`
@@ -177,6 +179,13 @@ pub struct History {
     pub dedup_keys: usize,
 }
 
+/// `[auth]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// Whether those without an account are let in: always, as long as there are no accounts.
+    pub guests: bool,
+}
+
 /// `[[rooms]]`: settings for the rooms that a pattern matches; what is `None` is as the defaults say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -198,6 +207,8 @@ pub struct RoomRule {
     pub ack_wait: Option<Duration>,
     /// See [`Settings::max_deliver`].
     pub max_deliver: Option<u32>,
+    /// Whether the room can be searched: never, as long as nothing can.
+    pub search: Option<bool>,
 }
 
 impl Default for Config {
@@ -212,6 +223,7 @@ impl Default for Config {
             limits: Limits::default(),
             queue: Queue::default(),
             history: History::default(),
+            auth: Auth { guests: true },
             rooms: Vec::new(),
             // A person starts the server first; a container says otherwise by one variable.
             log: Log { format: LogFormat::Text, filter: "info".to_owned() },

@@ -107,6 +107,7 @@ pub(super) const KEYS: &[Key] = keys! {
     live queue.prefetch = |v| v.count(1..=65_536, "a worker without credit is given nothing");
     live history.dedup_window = |v| v.duration(SECOND, "a client's repeat takes longer");
     live history.dedup_keys = |v| v.count(1..=MANY, "");
+    live auth.guests = |v| guests(v);
     restart log.format = |v| v.word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     restart log.filter = |v| v.parsed("a filter, as `info` or `linehub=debug`", filter);
 };
@@ -128,6 +129,7 @@ pub(super) const ROOMS: &[Entry<RoomRule>] = entries! {
     keep_age = |v| v.duration(Duration::ZERO, "").map(Some);
     ack_wait = |v| v.duration(MS, "no worker could ever ack").map(Some);
     max_deliver = |v| v.count(1..=MANY, "").map(Some);
+    search = |v| search(v).map(Some);
 };
 
 /// The address of a listener.
@@ -138,6 +140,22 @@ pub(super) fn address(value: &Value<'_>) -> Result<SocketAddr, String> {
 /// The filter of the log, if it is one.
 pub(super) fn filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
+}
+
+/// Guests are let in: there are no accounts to tell them from yet.
+fn guests(value: &Value<'_>) -> Result<bool, String> {
+    match value.flag() {
+        Ok(true) => Ok(true),
+        _ => Err("can only be `true`: this version has no accounts, so everyone is a guest".to_owned()),
+    }
+}
+
+/// No room can be searched yet.
+fn search(value: &Value<'_>) -> Result<bool, String> {
+    if value.flag()? {
+        return Err("can only be `false`: this version cannot search".to_owned());
+    }
+    Ok(false)
 }
 
 fn history(value: &Value<'_>) -> Result<HistoryKind, String> {

@@ -22,7 +22,8 @@ const READ_BYTES_MIN: usize = 64 << 10;
 const CARRY_BYTES_MAX: usize = 4 << 10;
 
 thread_local! {
-    static ARENA: RefCell<BytesMut> = RefCell::default();
+    /// The buffer that is read to, and the one before it, whose parts are mostly gone by the time it is needed again.
+    static ARENA: RefCell<[BytesMut; 2]> = RefCell::default();
 }
 
 /// Reads what there is behind what is held of an unfinished frame; `held` is empty afterwards. `None` at the end of input,
@@ -37,9 +38,12 @@ pub(super) fn poll_read<R: AsyncRead + Unpin>(
         let read = ready!(poll_read_buf(Pin::new(input), context, held))?;
         return Poll::Ready(Ok((read > 0).then(|| std::mem::take(held))));
     }
-    ARENA.with_borrow_mut(|arena| {
+    ARENA.with_borrow_mut(|[arena, before]| {
         if arena.capacity() < READ_BYTES_MIN {
-            *arena = BytesMut::with_capacity(ARENA_BYTES);
+            std::mem::swap(arena, before);
+            if !arena.try_reclaim(ARENA_BYTES) {
+                *arena = BytesMut::with_capacity(ARENA_BYTES);
+            }
         }
         arena.extend_from_slice(held);
         let polled = poll_read_buf(Pin::new(input), context, arena);

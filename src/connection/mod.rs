@@ -23,6 +23,7 @@ use crate::outbox::{Total, outbox};
 use crate::protocol::sniff::{Sniffed, sniff};
 use crate::protocol::{Terms, Wire, codec};
 use crate::router::RouterHandle;
+use crate::sessions::{Sessions, log_of};
 
 use reader::Reader;
 use writer::Writer;
@@ -32,6 +33,8 @@ use writer::Writer;
 pub struct Services {
     /// The way to the router.
     pub router: RouterHandle,
+    /// What is known of every connection.
+    pub sessions: Arc<Sessions>,
     /// Bytes that wait for all connections.
     pub total: Arc<Total>,
     /// Where tasks are counted, so that a shutdown can wait for them.
@@ -66,17 +69,18 @@ pub async fn serve<R, W>(
             wire
         }
     };
-    tracing::debug!(%conn, protocol = wire.as_str(), "recognised");
+    services.sessions.speaks(conn, wire);
+    log_of!(DEBUG, services.sessions, conn, "recognised");
     let terms = Terms { max_line: config.limits.max_line, max_errors: config.limits.max_errors };
     let (decoder, encoder) = codec(wire, &terms);
     let (outbox, source, drain) = outbox(config.limits.outbox_bytes, &services.total);
     if services.router.connect(conn, outbox).await.is_err() {
         return;
     }
-    let writer = Writer::new(output, conn, drain, encoder, services.router.clone(), terms, config.limits.write_timeout);
+    let writer = Writer::new(output, conn, drain, encoder, &services, terms, config.limits.write_timeout);
     services.tasks.spawn(writer.run());
     let guard = Guard { conn, services: services.clone() };
-    let reader = Reader::new(input, conn, source, (wire, decoder), services.router, &config);
+    let reader = Reader::new(input, conn, source, decoder, services.router, &config);
     reader.run(held).await;
     drop(guard);
 }

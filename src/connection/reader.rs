@@ -15,7 +15,7 @@ use super::bucket::Bucket;
 use crate::config::Config;
 use crate::model::{Ask, ByeReason, Code, Command, ConnId, ErrorEvent, Event, Outcome, Tag};
 use crate::outbox::Source;
-use crate::protocol::{Decoder, Flow, Intake, Terms, Wire, codec};
+use crate::protocol::{Decoder, Flow, Intake, Terms, codec};
 use crate::router::{Parcel, RouterGone, RouterHandle};
 
 /// How often a connection whose input has ended is pinged, so that one whose peer is dead ends.
@@ -74,11 +74,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         input: R,
         conn: ConnId,
         source: Source,
-        (wire, decoder): (Wire, Box<dyn Decoder>),
+        decoder: Box<dyn Decoder>,
         router: RouterHandle,
         config: &Config,
     ) -> Self {
-        tracing::trace!(%conn, protocol = wire.as_str(), "reading");
         let limits = &config.limits;
         let per_second = limits.messages_per_second;
         Self {

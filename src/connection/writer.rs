@@ -8,16 +8,19 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::Services;
 use crate::model::{ByeReason, ConnId, Event, Item, Tag};
 use crate::outbox::{Drain, Written};
 use crate::protocol::{Encoder, Output, Terms, codec};
 use crate::router::RouterHandle;
+use crate::sessions::{Sessions, log_of};
 
 /// Stretches of memory in one system call; the kernel takes 1,024, more than a few dozen bring nothing.
 const SLICES: usize = 64;
@@ -54,6 +57,7 @@ pub(super) struct Writer<W> {
     drain: Drain,
     encoder: Box<dyn Encoder>,
     router: RouterHandle,
+    sessions: Arc<Sessions>,
     terms: Terms,
     write_timeout: Duration,
 }
@@ -64,11 +68,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         conn: ConnId,
         drain: Drain,
         encoder: Box<dyn Encoder>,
-        router: RouterHandle,
+        services: &Services,
         terms: Terms,
         write_timeout: Duration,
     ) -> Self {
-        Self { output, conn, drain, encoder, router, terms, write_timeout }
+        let (router, sessions) = (services.router.clone(), Arc::clone(&services.sessions));
+        Self { output, conn, drain, encoder, router, sessions, terms, write_timeout }
     }
 
     /// Writes until goodbye is said.
@@ -168,7 +173,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// The peer cannot be written to any more.
     async fn give_up(mut self, error: io::Error) {
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
-        tracing::debug!(conn = %self.conn, %error, "cannot write");
+        log_of!(DEBUG, self.sessions, self.conn, %error, "cannot write");
         self.drain.deaf();
         let told = if is_slow {
             self.router.close(self.conn, ByeReason::SlowConsumer).await

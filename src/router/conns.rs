@@ -14,6 +14,7 @@ use super::{Connect, Router};
 use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Seq, SessionKey, Tag};
 use crate::outbox::Outbox;
 use crate::protocol::json::SenderPart;
+use crate::sessions::log_of;
 
 /// When a client that is told to go for the server's sake should come back: after a restart's moment.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -140,6 +141,7 @@ impl Router {
             is_mute: false,
             heard: self.now.instant,
         };
+        self.sessions.called(id, conn.nick());
         self.conns.insert(id, Box::new(conn));
     }
 
@@ -214,6 +216,7 @@ impl Router {
         self.drop_requests_of(id);
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.sessions.free(conn.nick(), id);
+        log_of!(DEBUG, self.sessions, id, reason = reason.as_str(), "ended");
         let reconnect_ms = matches!(reason, ByeReason::Shutdown).then_some(RECONNECT.as_millis() as u64);
         let mut events = std::mem::take(&mut conn.events);
         events.push(Event::Bye { tag, reason, reconnect_ms });

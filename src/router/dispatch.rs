@@ -21,6 +21,7 @@ impl Router {
             self.answered.push(id);
         }
         conn.claim += claim;
+        let mut is_locked = conn.is_locked;
         if std::mem::take(&mut conn.is_starved) {
             for hall in conn.halls.clone() {
                 self.touch(hall);
@@ -30,10 +31,12 @@ impl Router {
         let mut last: Option<LastPlace> = None;
         for Ask { tag, command } in asks {
             outcome = match command {
-                Command::Send(send) if !self.is_locked(id) => self.send(id, (&bytes, &places), &mut last, tag, &send),
+                Command::Send(send) if !is_locked => self.send(id, (&bytes, &places), &mut last, tag, &send),
                 command => {
                     last = None;
-                    self.command(id, tag, command, &bytes)
+                    let outcome = self.command(id, tag, command, &bytes);
+                    is_locked = self.is_locked(id);
+                    outcome
                 }
             };
         }

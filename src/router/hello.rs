@@ -14,6 +14,7 @@ use crate::model::{
     ByeReason, Code, ConnId, ErrorEvent, Event, Hello, Identity, Nick, OkEvent, Part, Pattern, RoomName, Sender, Seq,
     SessionKey, Tag, Welcome,
 };
+use crate::sessions::log_of;
 
 /// What of a connection outlives it, for the one that resumes it.
 #[derive(Debug)]
@@ -160,7 +161,9 @@ impl Router {
             self.sessions.free(&before, id);
         }
         let identity = session.map_or_else(|| conn.identity().clone(), |session| session.identity.clone());
+        self.sessions.called(id, &nick);
         conn.rename(Sender { conn: id, identity, nick, account: None });
+        log_of!(DEBUG, self.sessions, id, resumed = session.is_some(), "named");
         // Memberships from before `hello` follow its wishes too.
         let (halls, echo) = (conn.halls.clone(), conn.echo);
         for hall in halls {
@@ -281,6 +284,8 @@ impl Router {
             account: conn.sender().account.clone(),
         };
         conn.rename(sender);
+        self.sessions.called(id, nick);
+        log_of!(DEBUG, self.sessions, id, was = ?was.shown(), "renamed");
         self.ok(id, tag, OkEvent { op: "nick", nick: Some(Arc::clone(nick)), ..OkEvent::default() });
         self.announce_nick(id, &was);
         Ok(())

@@ -74,8 +74,8 @@ pub struct Router {
     dirty: Vec<HallId>,
     /// Readers that wait for what came of a command, told once its answers are in their outbox.
     resolved: Vec<(oneshot::Sender<Outcome>, Outcome)>,
-    /// A buffer to encode messages in.
-    spare: Vec<u8>,
+    /// Buffers to encode messages in.
+    spare: Vec<Vec<u8>>,
 }
 
 /// The time, read once for each round of the loop.

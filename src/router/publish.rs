@@ -106,6 +106,11 @@ impl Router {
         place: &Place,
         send: &Send,
     ) -> Result<(Seq, u64, bool), ErrorEvent> {
+        // Direct messages name who they are for, so a draft of theirs holds one direction.
+        let draft = self.halls.get(hall_id).and_then(|hall| hall.draft.as_ref());
+        if draft.is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
+            self.flush(hall_id);
+        }
         let queued_bytes = self.halls.queued_bytes;
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text));
@@ -132,11 +137,6 @@ impl Router {
                 return Err(ErrorEvent::new(Code::RoomFull, words));
             }
         }
-        // Direct messages name who they are for, so a draft of theirs holds one direction.
-        if hall.draft.as_ref().is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
-            self.flush(hall_id);
-        }
-        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         // Whoever it is for is named as they write themselves.
         let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
         let place = to.as_ref().unwrap_or(place);
@@ -149,7 +149,7 @@ impl Router {
                 HallName::Room(room, _) => Place::Room(Arc::clone(room)),
                 HallName::Direct(_) => place.clone(),
             };
-            (at, Draft::new(seq, std::mem::take(&mut self.spare)))
+            (at, Draft::new(seq, self.spare.pop().unwrap_or_default()))
         });
         let headers = send.headers.map(|span| span.of(bytes));
         encode(draft, &hall.name, place, conn, ts, headers, send.body.of(bytes));
@@ -178,9 +178,18 @@ impl Router {
         let Some(hall) = self.halls.get_mut(id) else { return };
         let Some((place, draft)) = hall.draft.take() else { return };
         let (chunk, spare) = draft.seal(place);
-        self.spare = spare;
+        self.put_by(spare);
         self.keep(id, &chunk);
         self.deliver(id, &chunk);
+    }
+
+    /// Keeps a buffer to encode in for the next draft, so that its memory is not fetched anew each round.
+    fn put_by(&mut self, buffer: Vec<u8>) {
+        /// Drafts of one round beyond which buffers are let go: rooms that are spoken in at once, on a busy server.
+        const SPARES: usize = 64;
+        if self.spare.len() < SPARES && buffer.capacity() <= 2 * CHUNK_BYTES {
+            self.spare.push(buffer);
+        }
     }
 
     /// Puts a chunk into the room's history.

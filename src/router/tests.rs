@@ -107,6 +107,7 @@ fn rule(pattern: &str) -> RoomRule {
         keep_age: None,
         ack_wait: None,
         max_deliver: None,
+        search: None,
     }
 }
 

@@ -166,7 +166,8 @@ impl Router {
         let message = task.chunk.message(task.line as usize);
         let (seq, ts) = dead.room.log.number(self.now.unix_ms);
         let place = Place::Room(room);
-        let (_, draft) = dead.draft.get_or_insert_with(|| (place, Draft::new(seq, std::mem::take(&mut self.spare))));
+        let (_, draft) =
+            dead.draft.get_or_insert_with(|| (place, Draft::new(seq, self.spare.pop().unwrap_or_default())));
         if let HallName::Room(_, head) = &dead.name {
             let part = SenderPart::new(Arc::clone(message.sender));
             head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());

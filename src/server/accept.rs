@@ -18,7 +18,7 @@ use crate::connection::{self, Services};
 use crate::model::{ByeReason, Code, ConnId, ErrorEvent, Event, Item, Tag};
 use crate::protocol::json::JsonEncoder;
 use crate::protocol::{Encoder, Output};
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, log_of};
 
 /// First wait after an accept that failed for want of descriptors or memory; doubled each time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
@@ -102,7 +102,8 @@ impl Acceptor {
             return self.turn_away(stream, address, "your address has as many connections as it may");
         }
         let conn = ConnId(shared.last.fetch_add(1, Ordering::Relaxed) + 1);
-        tracing::debug!(%conn, %address, "connected");
+        shared.sessions.arrived(conn, address);
+        log_of!(DEBUG, shared.sessions, conn, "connected");
         let admitted = Admitted { acceptor: self.clone(), conn, address };
         let services = shared.services.clone();
         let (input, output) = stream.into_split();
@@ -146,7 +147,8 @@ impl Drop for Admitted {
         let shared = &self.acceptor.0;
         shared.open.fetch_sub(1, Ordering::Relaxed);
         shared.sessions.dismiss(self.address.ip());
-        tracing::debug!(conn = %self.conn, address = %self.address, "disconnected");
+        log_of!(DEBUG, shared.sessions, self.conn, "disconnected");
+        shared.sessions.departed(self.conn);
     }
 }
 

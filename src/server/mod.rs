@@ -85,7 +85,13 @@ impl Server {
         let tasks = TaskTracker::new();
         let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
         let mut routing = tasks.spawn(router::run(state, mailbox, controls, stop_routing.clone()));
-        let services = Services { router: handle, total, tasks: tasks.clone(), shutdown: stop_accepting.clone() };
+        let services = Services {
+            router: handle,
+            sessions: Arc::clone(&sessions),
+            total,
+            tasks: tasks.clone(),
+            shutdown: stop_accepting.clone(),
+        };
         let acceptor = Acceptor::new(max_connections, sessions, services, current);
         let mut accepting = Vec::new();
         for (listen, listener) in listeners {

@@ -123,6 +123,7 @@ pub(crate) fn rule(pattern: &str) -> RoomRule {
         keep_age: None,
         ack_wait: None,
         max_deliver: None,
+        search: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod history;
 mod joins;
 mod lag;
 mod limits;
+mod logs;
 mod messages;
 mod names;
 mod ops;

@@ -1,4 +1,6 @@
 //! The arguments of `linehub bench`: a subcommand a scenario, and what they share.
+//!
+//! It says what can be asked for and what the defaults are; what is done with it is each scenario's own business.
 
 use std::net::SocketAddr;
 use std::time::Duration;

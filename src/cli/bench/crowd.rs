@@ -4,6 +4,8 @@
 //! It does not know what is measured: a scenario calls [`Crowd::turn`] until it has seen enough. One thread is enough
 //! because nothing here waits, allocates or copies for each message.
 
+mod publish;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,9 +24,6 @@ const CONNECTING_MAX: u32 = 64;
 
 /// How long a server may take to answer a greeting.
 const GREETING: Duration = Duration::from_secs(10);
-
-/// Bytes that a publisher hands to its socket at once: what a buffered writer would.
-const WRITE_BYTES: usize = 64 << 10;
 
 /// Words of servers that are kept for the report.
 const FAULTS_MAX: usize = 3;
@@ -212,95 +211,6 @@ impl<W: Wire> Crowd<W> {
         Ok(taken)
     }
 
-    /// Lets so many more be sent in all, the same number in each room.
-    pub(super) fn allow(&mut self, messages: u64) {
-        let each = messages.div_ceil(self.rooms.len() as u64);
-        for room in 0..self.rooms.len() {
-            self.rooms[room].left = each;
-            self.touch(room);
-        }
-    }
-
-    /// Sends what the window lets through, in the rooms where something has changed.
-    pub(super) fn refill(&mut self) -> io::Result<()> {
-        let mut touched = std::mem::take(&mut self.touched);
-        for room in touched.drain(..) {
-            self.rooms[room].is_touched = false;
-            let free = self.rooms[room].flow.free().min(self.rooms[room].left);
-            if let Some(unacked) = self.plan.unacked {
-                self.publish_unacked(room, free, unacked)?;
-            } else if self.plan.one_a_write {
-                self.publish_singly(room, free)?;
-            } else {
-                self.publish(room, free)?;
-            }
-        }
-        self.touched = touched;
-        Ok(())
-    }
-
-    /// Has a room's one publisher send so many, in as few writes as it can.
-    pub(super) fn publish(&mut self, number: usize, mut count: u64) -> io::Result<()> {
-        let at = number * self.plan.parts.len();
-        let (room, member) = (&mut self.rooms[number], &mut self.members[at]);
-        let fits = (WRITE_BYTES / room.template.len()).max(1) as u64;
-        while count > 0 && member.client.is_flushed() {
-            let now = count.min(fits);
-            for _ in 0..now {
-                room.template.append(at as u32, member.published, member.client.waiting());
-                member.published += 1;
-            }
-            count -= now;
-            self.sent += now;
-            room.flow.sent(now);
-            room.left -= now;
-            member.client.flush()?;
-        }
-        Ok(())
-    }
-
-    /// Has a room's publishers send so many by turns, each message in a write.
-    fn publish_singly(&mut self, number: usize, count: u64) -> io::Result<()> {
-        let first = number * self.plan.parts.len();
-        let publishers = self.plan.publishers();
-        let room = &mut self.rooms[number];
-        for _ in 0..count {
-            let at = first + room.turn;
-            let member = &mut self.members[at];
-            if !member.client.is_flushed() {
-                break;
-            }
-            room.turn = (room.turn + 1) % publishers;
-            room.template.append(at as u32, member.published, member.client.waiting());
-            member.published += 1;
-            self.sent += 1;
-            room.flow.sent(1);
-            room.left -= 1;
-            member.client.flush()?;
-        }
-        Ok(())
-    }
-
-    /// Has each of a room's publishers send as many as it may have unanswered.
-    fn publish_unacked(&mut self, number: usize, mut count: u64, unacked: u64) -> io::Result<()> {
-        let first = number * self.plan.parts.len();
-        let room = &mut self.rooms[number];
-        for at in first..first + self.plan.publishers() {
-            let member = &mut self.members[at];
-            let now = (member.accepted + unacked - member.published).min(count);
-            for _ in 0..now {
-                room.template.append(at as u32, member.published, member.client.waiting());
-                member.published += 1;
-            }
-            count -= now;
-            self.sent += now;
-            room.flow.sent(now);
-            room.left -= now;
-            member.client.flush()?;
-        }
-        Ok(())
-    }
-
     /// Has the clients that did not read do so from here on; all their sockets are read once.
     pub(super) fn wake_stalled(&mut self, seen: &mut impl FnMut(u64)) -> io::Result<()> {
         for at in 0..self.members.len() {
@@ -355,7 +265,7 @@ impl<W: Wire> Room<W> {
     fn new(plan: &Plan, number: usize) -> Self {
         let wire = W::new(&plan::room(number), plan.payload);
         let template = wire.template();
-        let flow = Flow::new(plan.window as u64, plan.readers(), !plan.one_a_write);
+        let flow = Flow::new(plan.window as u64, plan.readers());
         Self { wire, template, flow, left: u64::MAX, turn: 0, is_touched: false }
     }
 }

@@ -1,23 +1,19 @@
 //! How far a room's publishers may go ahead of its slowest subscriber, so that no server has a reason to drop anything.
+//!
+//! Counts messages alone: it knows no sockets and no clock.
 
 /// One room's messages, sent and received.
 #[derive(Debug)]
 pub(super) struct Flow {
     window: u64,
-    /// Free places below which nothing is sent, so that a window opens in batches as a buffered publisher's does.
-    worthwhile: u64,
     sent: u64,
     got: Box<[u64]>,
 }
 
-/// The part of the window that is free before a batch is sent.
-const BATCH_SHARE: u64 = 4;
-
 impl Flow {
-    /// A room with so many subscribers; in batches, or as soon as there is any room.
-    pub(super) fn new(window: u64, subscribers: usize, in_batches: bool) -> Self {
-        let worthwhile = if in_batches { (window / BATCH_SHARE).max(1) } else { 1 };
-        Self { window, worthwhile, sent: 0, got: vec![0; subscribers].into() }
+    /// A room with so many subscribers.
+    pub(super) fn new(window: u64, subscribers: usize) -> Self {
+        Self { window, sent: 0, got: vec![0; subscribers].into() }
     }
 
     /// A subscriber has got so many; one who is not waited for is not counted.
@@ -35,8 +31,7 @@ impl Flow {
     /// How many may be sent now.
     pub(super) fn free(&self) -> u64 {
         let slowest = self.got.iter().copied().min().unwrap_or(self.sent);
-        let free = (slowest + self.window).saturating_sub(self.sent);
-        if free < self.worthwhile { 0 } else { free }
+        (slowest + self.window).saturating_sub(self.sent)
     }
 }
 
@@ -46,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_slowest_subscriber_decides() {
-        let mut flow = Flow::new(16, 3, false);
+        let mut flow = Flow::new(16, 3);
         assert_eq!(flow.free(), 16);
         flow.sent(16);
         flow.got(0, 16);
@@ -56,15 +51,5 @@ mod tests {
         assert_eq!(flow.free(), 2);
         flow.got(3, 16);
         assert_eq!(flow.free(), 2, "one more is not waited for");
-    }
-
-    #[test]
-    fn batches_wait_for_a_quarter_of_the_window() {
-        let mut flow = Flow::new(16, 1, true);
-        flow.sent(16);
-        flow.got(0, 3);
-        assert_eq!(flow.free(), 0);
-        flow.got(0, 1);
-        assert_eq!(flow.free(), 4);
     }
 }

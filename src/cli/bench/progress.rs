@@ -1,4 +1,6 @@
 //! How far a run is, on a terminal and nowhere else.
+//!
+//! It writes to standard error, so that a table or JSON on standard output stays clean.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! What one member that never reads does to the others, and what it is told when it reads at last.
+//!
+//! The others' rate is counted by `throughput`'s means; this file owns the one that stalls and its account of what it missed.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,11 @@
 //! The server under test: one that runs already, or one started for a single run in a process of its own.
+//!
+//! It owns the process it started and ends it by its number; one that ran before is left alone.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -33,12 +36,12 @@ impl Subject {
         started.map_err(|error| format!("the server does not start: {error}"))
     }
 
-    /// What it uses of a CPU and of memory.
-    pub(super) fn cpu(&self) -> Option<std::time::Duration> {
+    /// CPU time that it has used so far, where its process is known.
+    pub(super) fn cpu(&self) -> Option<Duration> {
         self.process.and_then(Process::cpu)
     }
 
-    /// Bytes of resident memory.
+    /// Bytes of resident memory, where its process is known.
     pub(super) fn resident(&self) -> Option<u64> {
         self.process.and_then(Process::resident)
     }

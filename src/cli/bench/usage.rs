@@ -1,4 +1,6 @@
 //! What a process has used, as the kernel counts it: CPU time and resident memory, from `/proc`.
+//!
+//! Looks from outside: the server measured does nothing for it.
 
 use std::fs;
 use std::time::Duration;

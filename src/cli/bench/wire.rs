@@ -4,13 +4,13 @@
 //! known beforehand: the generator must cost less than any server it measures. None of them knows sockets.
 
 mod floor;
-mod linehub;
+mod jsonl;
 mod mqtt;
 mod nats;
 mod redis;
 
 pub(super) use floor::Floor;
-pub(super) use linehub::{Acked, Linehub};
+pub(super) use jsonl::{Acked, Linehub};
 pub(super) use mqtt::Mqtt;
 pub(super) use nats::Nats;
 pub(super) use redis::Redis;

@@ -84,6 +84,7 @@ impl JsonDecoder {
         }
         self.names.begin();
         let mut fields = Fields::new();
+        let is_plain = scan::is_plain(input);
         let mut taken = 0;
         let flow = loop {
             if self.state == State::Done {
@@ -99,7 +100,7 @@ impl JsonDecoder {
             }
             let (whole, flow) = match next {
                 Next::Unfinished => (0, Flow::More),
-                Next::Line(len, whole) => (whole, self.line(&rest[..len], taken, &mut fields, intake)),
+                Next::Line(len, whole) => (whole, self.line(&rest[..len], is_plain, taken, &mut fields, intake)),
                 Next::Long(whole) => {
                     if whole.is_none() {
                         self.state = State::Discarding;
@@ -160,12 +161,12 @@ impl JsonDecoder {
     }
 
     #[inline]
-    fn line(&mut self, line: &[u8], offset: usize, fields: &mut Fields, intake: &mut Intake) -> Flow {
+    fn line(&mut self, line: &[u8], is_plain: bool, offset: usize, fields: &mut Fields, intake: &mut Intake) -> Flow {
         if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
             return Flow::More;
         }
         intake.lines += 1;
-        match scan::scan(line, fields) {
+        match scan::scan(line, is_plain, fields) {
             Ok(()) => self.frame(Frame { line, fields, offset: offset as u32 }, intake),
             Err(fault) => self.faulty(line, fault, intake),
         }

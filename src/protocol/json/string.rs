@@ -46,6 +46,16 @@ pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
     one_by_one(bytes, at)
 }
 
+/// The same, where the bytes are known to be printable ASCII: only a quote or a backslash is special.
+#[inline]
+pub(super) fn special_of_plain(bytes: &[u8], at: usize) -> usize {
+    match eight(bytes, at) {
+        Some(8) => memchr::memchr2(b'"', b'\\', &bytes[at + 8..]).map_or(bytes.len(), |found| at + 8 + found),
+        Some(plain) => at + plain,
+        None => one_by_one(bytes, at),
+    }
+}
+
 /// How many of the next eight bytes stand before the first special one; `None` where there are not that many.
 #[inline]
 fn eight(bytes: &[u8], at: usize) -> Option<usize> {
@@ -131,6 +141,24 @@ mod tests {
                     bytes[len - 1] = byte;
                     assert_eq!(special(&bytes, 0), at, "{len} {at} {byte}");
                     assert_eq!(special(&bytes, at), at, "{len} {at} {byte}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn in_plain_bytes_the_first_quote_or_backslash_is_found() {
+        for len in 0..120 {
+            let plain = vec![b'a'; len];
+            assert_eq!(special_of_plain(&plain, 0), len);
+            for at in 0..len {
+                for byte in [b'"', b'\\'] {
+                    let mut bytes = plain.clone();
+                    bytes[at] = byte;
+                    bytes[len - 1] = byte;
+                    for start in 0..=at {
+                        assert_eq!(special_of_plain(&bytes, start), at, "{len} {at} {byte}");
+                    }
                 }
             }
         }

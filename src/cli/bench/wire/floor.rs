@@ -1,18 +1,21 @@
 //! The protocol of the floor server: linehub's messages, and one line to say where they go.
+//!
+//! It owns the join line alone; frames are read as linehub's are.
 
-use super::linehub::{Linehub, frame};
-use super::{Frame, Part, Template, Wire, line};
+use super::jsonl::{Linehub, Lines};
+use super::{Frame, Part, Template, Wire};
 
 /// The first line is the room, the bytes before the body in each line that follows, and `+` where messages are wanted.
 #[derive(Debug)]
 pub(in crate::cli::bench) struct Floor {
     room: String,
     payload: usize,
+    lines: Lines,
 }
 
 impl Wire for Floor {
     fn new(room: &str, payload: usize) -> Self {
-        Self { room: room.to_owned(), payload }
+        Self { room: room.to_owned(), payload, lines: Lines::new(payload) }
     }
 
     fn greet(&self, part: Part, _: usize, out: &mut Vec<u8>) -> u32 {
@@ -28,9 +31,8 @@ impl Wire for Floor {
 
     #[inline]
     fn frame<'a>(&self, input: &'a [u8]) -> Option<(Frame<'a>, usize)> {
-        let line = line(input)?;
-        let frame = if line == b"ok\n" { Frame::Ready } else { frame(line, self.payload) };
-        Some((frame, line.len()))
+        let ok = b"ok\n";
+        if input.starts_with(ok) { Some((Frame::Ready, ok.len())) } else { self.lines.frame(input) }
     }
 }
 

@@ -1,4 +1,6 @@
 //! MQTT 3.1.1 at quality of service 0: `CONNECT`, `SUBSCRIBE`, `PUBLISH`.
+//!
+//! Just what publishing and subscribing take: no sessions, no retained messages, no other quality of service.
 
 use super::{Frame, Part, Template, Wire, known};
 

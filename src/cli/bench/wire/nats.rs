@@ -1,4 +1,6 @@
 //! The text protocol of NATS: `PUB`, `SUB`, `MSG`, and its pings.
+//!
+//! Just what publishing and subscribing take: no headers, no `JetStream`.
 
 use super::{Frame, Part, Template, Wire, known, line};
 

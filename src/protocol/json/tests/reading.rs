@@ -5,10 +5,27 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::super::key::{Fields, Key};
-use super::super::scan::scan;
+use super::super::scan::{is_plain, scan};
 
+/// What is wrong with a line; the short way for plain lines must say the same.
 fn describe(line: &[u8]) -> Option<String> {
-    scan(line, &mut Fields::new()).err().map(|fault| fault.describe(line))
+    let [any, plain] = [false, is_plain(line)]
+        .map(|is_plain| scan(line, is_plain, &mut Fields::new()).err().map(|fault| fault.describe(line)));
+    assert_eq!(any, plain, "{}", line.escape_ascii());
+    any
+}
+
+#[test]
+fn a_read_is_plain_where_every_byte_is_printable_ascii_or_a_line_end() {
+    for len in [1, 15, 16, 17, 63, 64, 65, 170] {
+        for at in 0..len {
+            for byte in 0..=255 {
+                let mut bytes = vec![b'x'; len];
+                bytes[at] = byte;
+                assert_eq!(is_plain(&bytes), matches!(byte, b'\n' | 0x20..=0x7F), "{byte} at {at} of {len}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -130,7 +147,7 @@ fn a_value_may_be_nested_64_deep_and_no_deeper() {
 fn fields_are_found_under_any_spelling_and_the_last_one_counts() {
     let line = br#"{ "x":{"op":"inner"}, "\u006fp" : "a", "op":"b\n" ,"id":-5 ,"body":[1, 2], "room":null,"OP":1 }"#;
     let mut fields = Fields::new();
-    scan(line, &mut fields).expect("it is JSON");
+    scan(line, false, &mut fields).expect("it is JSON");
     let found = |key| fields.get(key).map(|raw| &line[raw.start()..raw.end()]);
     assert_eq!(found(Key::Op), Some(&br#""b\n""#[..]));
     assert_eq!(found(Key::Id), Some(&b"-5"[..]));
@@ -209,7 +226,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let fault = scan(&bytes, &mut Fields::new()).err();
+        let fault = scan(&bytes, false, &mut Fields::new()).err();
         prop_assert_eq!(fault.is_none(), std::str::from_utf8(&bytes).is_ok_and(reference));
         let _ = fault.map(|fault| fault.describe(&bytes));
     }
