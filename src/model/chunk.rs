@@ -79,6 +79,9 @@ pub struct Chunk {
 /// What other protocols made of a chunk, by their codec's key.
 type Renditions = SmallVec<[(u64, Arc<Rendition>); 1]>;
 
+/// Renditions that a chunk keeps at most: people choose their time zone, and each one is as large as the chunk.
+const RENDITIONS_MAX: usize = 4;
+
 /// A chunk as another protocol than JSON-lines writes it.
 #[derive(Debug)]
 pub struct Rendition {
@@ -171,17 +174,17 @@ impl Chunk {
         skipped.min(self.lines.len())..self.lines.len()
     }
 
-    /// A chunk of one of its messages alone, which does not keep the others in memory.
+    /// A chunk of its messages from `at` on, which does not keep the others in memory.
     #[must_use]
-    pub fn only(&self, at: usize) -> Self {
-        let span = self.span(&(at..at + 1));
-        let line = self.lines[at];
+    pub fn tail(&self, at: usize) -> Self {
+        let span = self.span(&(at..self.lines.len()));
         let start = span.start as u32;
+        let moved = |line: &Line| Line { end: line.end - start, body: line.body - start, ..*line };
         Self {
             place: self.place.clone(),
             first: Seq(self.first.0 + at as u64),
-            lines: Box::new([Line { end: line.end - start, body: line.body - start, sender: 0, ..line }]),
-            senders: SmallVec::from_elem(Arc::clone(&self.senders[usize::from(line.sender)]), 1),
+            lines: self.lines[at..].iter().map(moved).collect(),
+            senders: self.senders.clone(),
             bytes: Bytes::copy_from_slice(&self.bytes[span]),
             renditions: Mutex::default(),
         }
@@ -193,6 +196,9 @@ impl Chunk {
         let mut kept = self.renditions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, rendition)) = kept.iter().find(|(of, _)| *of == key) {
             return Arc::clone(rendition);
+        }
+        if kept.len() == RENDITIONS_MAX {
+            kept.remove(0);
         }
         let rendition = Arc::new(render(self));
         kept.push((key, Arc::clone(&rendition)));

@@ -100,6 +100,10 @@ impl Log {
             let at = (self.oldest.0 - chunk.first().0) as usize;
             let line = &chunk.lines()[at];
             if self.oldest.0 >= first_wanted && !over(self.bytes) && line.ts >= keep.since {
+                if at > chunk.lines().len() / 2 {
+                    // Else the few that are left would hold the memory of all.
+                    self.chunks[0] = Arc::new(chunk.tail(at));
+                }
                 return;
             }
             let last = at + 1 == chunk.lines().len();

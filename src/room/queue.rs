@@ -4,6 +4,7 @@
 //! in exactly one of three places: waiting for a worker, held by one, or delayed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,9 @@ pub struct Queue {
     waiting: BTreeMap<Seq, Task>,
     held: BTreeMap<Seq, Held>,
     deadlines: BTreeSet<(Instant, Seq)>,
-    delayed: BTreeMap<(Instant, Seq), Task>,
+    delayed: BTreeMap<Seq, Task>,
+    /// When each of these waits again.
+    due: BTreeSet<(Instant, Seq)>,
     workers: HashMap<ConnId, Worker>,
     /// Workers by turns, the next first.
     turns: VecDeque<ConnId>,
@@ -179,15 +182,15 @@ impl Queue {
     /// When the next message is to be looked at again.
     pub fn next_deadline(&self) -> Option<Instant> {
         let held = self.deadlines.first().map(|(at, _)| *at);
-        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
-        held.into_iter().chain(delayed).min()
+        let due = self.due.first().map(|(at, _)| *at);
+        held.into_iter().chain(due).min()
     }
 
     /// Takes back what was not acked in time and lets go what was delayed long enough; what is dead is returned.
     pub fn expire(&mut self, max_deliver: u32, now: Instant) -> Vec<(Seq, Task)> {
-        while let Some(entry) = self.delayed.first_entry().filter(|entry| entry.key().0 <= now) {
-            let ((_, seq), task) = entry.remove_entry();
-            self.waiting.insert(seq, task);
+        while let Some((at, seq)) = self.due.first().filter(|(at, _)| *at <= now).copied() {
+            self.due.remove(&(at, seq));
+            self.waiting.extend(self.delayed.remove(&seq).map(|task| (seq, task)));
         }
         let mut dead = Vec::new();
         while let Some((_, seq)) = self.deadlines.first().filter(|(at, _)| *at <= now).copied() {
@@ -200,20 +203,44 @@ impl Queue {
         dead
     }
 
-    /// Every message, oldest first.
-    pub fn tasks(&self) -> impl Iterator<Item = (Seq, &Task)> {
-        let mut all: Vec<_> = self.waiting.iter().map(|(seq, task)| (*seq, task)).collect();
-        all.extend(self.held.iter().map(|(seq, held)| (*seq, &held.task)));
-        all.extend(self.delayed.iter().map(|((_, seq), task)| (*seq, task)));
-        all.sort_unstable_by_key(|(seq, _)| *seq);
-        all.into_iter()
+    /// A message.
+    pub fn task(&self, seq: Seq) -> Option<&Task> {
+        let held = || self.held.get(&seq).map(|held| &held.task);
+        self.waiting.get(&seq).or_else(held).or_else(|| self.delayed.get(&seq))
+    }
+
+    /// The first message from a number on.
+    pub fn first_from(&self, seq: Seq) -> Option<Seq> {
+        let waiting = self.waiting.range(seq..).next().map(|(seq, _)| *seq);
+        let held = self.held.range(seq..).next().map(|(seq, _)| *seq);
+        let delayed = self.delayed.range(seq..).next().map(|(seq, _)| *seq);
+        [waiting, held, delayed].into_iter().flatten().min()
+    }
+
+    /// So many of the messages with some numbers at most: the first ones, or the last ones with the last first.
+    pub fn page(&self, seqs: Range<Seq>, most: usize, from_last: bool) -> Vec<Seq> {
+        fn take<T>(map: &BTreeMap<Seq, T>, seqs: Range<Seq>, most: usize, from_last: bool, into: &mut Vec<Seq>) {
+            let found = map.range(seqs).map(|(seq, _)| *seq);
+            if from_last { into.extend(found.rev().take(most)) } else { into.extend(found.take(most)) }
+        }
+        let mut page = Vec::new();
+        if seqs.start < seqs.end {
+            take(&self.waiting, seqs.clone(), most, from_last, &mut page);
+            take(&self.held, seqs.clone(), most, from_last, &mut page);
+            take(&self.delayed, seqs, most, from_last, &mut page);
+        }
+        page.sort_unstable();
+        if from_last {
+            page.reverse();
+        }
+        page.truncate(most);
+        page
     }
 
     /// Puts a chunk in the place of the one that a message was in, as when it was redacted.
     pub fn replace(&mut self, seq: Seq, chunk: &Arc<Chunk>, line: u32) {
-        let delayed = self.delayed.iter_mut().find(|((_, of), _)| *of == seq).map(|(_, task)| task);
         let held = self.held.get_mut(&seq).map(|held| &mut held.task);
-        if let Some(task) = self.waiting.get_mut(&seq).or(held).or(delayed) {
+        if let Some(task) = self.waiting.get_mut(&seq).or(held).or_else(|| self.delayed.get_mut(&seq)) {
             self.bytes -= cost(task);
             task.chunk = Arc::clone(chunk);
             task.line = line;
@@ -239,9 +266,14 @@ impl Queue {
             return Verdict::Dead(task);
         }
         match not_before {
-            Some(at) => self.delayed.insert((at, seq), task),
-            None => self.waiting.insert(seq, task),
-        };
+            Some(at) => {
+                self.due.insert((at, seq));
+                self.delayed.insert(seq, task);
+            }
+            None => {
+                self.waiting.insert(seq, task);
+            }
+        }
         Verdict::Again
     }
 }

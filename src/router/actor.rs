@@ -2,7 +2,7 @@
 //!
 //! It waits for parcels, timers and control alone, never for a connection: what it sends, it tries to send.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,9 @@ use super::{Control, Message, Now, Router};
 /// Messages taken in one round: enough to share chunks and system calls among them, few enough that the first is not kept
 /// waiting for the last.
 const ROUND: usize = 128;
+
+/// A round after which sockets are looked at before the next: longer than a full one of ordinary messages takes.
+const LONG_ROUND: Duration = Duration::from_millis(2);
 
 /// Runs the router until `shutdown` is cancelled and the mailbox is empty, or nobody can write to it any more; then says
 /// goodbye to every connection.
@@ -49,7 +52,13 @@ pub async fn run(
                 if taken == 0 {
                     break;
                 }
+                let begun = Instant::now();
                 round(&mut router, &mut messages);
+                if begun.elapsed() >= LONG_ROUND {
+                    // A thread looks at its sockets only after dozens of turns of its tasks. Whoever brought a round this
+                    // long would bring dozens more before anyone else is heard.
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }

@@ -45,6 +45,7 @@ impl Router {
         self.catch_up(id);
         let Some(conn) = self.conns.get(&id) else { return };
         for hall in conn.halls.clone() {
+            self.tell_missed_presence(id, hall);
             self.touch(hall);
         }
     }
@@ -60,7 +61,11 @@ impl Router {
             match self.stretch(id, hall, from) {
                 Reached::Newest => self.caught_up(id, hall),
                 Reached::Full => {
-                    let Some(conn) = self.conns.get(&id) else { return };
+                    let Some(conn) = self.conns.get_mut(&id) else { return };
+                    // Another room's turn is next, so that one which never pauses does not keep the rest from being read.
+                    if let Some((hall, from)) = conn.lagging.shift_remove_index(0) {
+                        conn.lagging.insert(hall, from);
+                    }
                     if conn.outbox.await_drained() {
                         return;
                     }

@@ -45,9 +45,9 @@ impl Router {
         }
     }
 
-    /// A room's name as it was first written, where the room stands.
-    fn as_written(&self, room: &Arc<RoomName>) -> Arc<RoomName> {
-        let hall = self.halls.find(room).and_then(|hall| self.halls.get(hall));
+    /// A room's name as it was first written, where the room stands and the connection may know of it.
+    fn as_written(&self, id: ConnId, room: &Arc<RoomName>) -> Arc<RoomName> {
+        let hall = self.readable(id, room).ok();
         hall.and_then(Hall::room_name).map_or_else(|| Arc::clone(room), Arc::clone)
     }
 
@@ -63,7 +63,7 @@ impl Router {
             return Outcome::Refused;
         }
         let answer_tag = tag.clone();
-        let about = command.room().map(|room| self.as_written(room));
+        let about = command.room().map(|room| self.as_written(id, room));
         let done = match command {
             Command::Quit { asked, reason } => return self.quit(id, tag, asked, reason),
             Command::Send(_) => Ok(()),
@@ -72,22 +72,22 @@ impl Router {
             Command::Leave(target) => self.leave(id, tag, &target),
             Command::Request(request) => self.request(id, tag, &request, bytes),
             Command::Reply(reply) => self.reply(id, tag, &reply, bytes),
-            Command::Ack(work) => self.ack(id, tag, &self.as_written(&work.0), &work.1),
-            Command::Nack(work) => self.nack(id, tag, &self.as_written(&work.0), &work.1, work.2),
-            Command::Working(work) => self.working(id, tag, &self.as_written(&work.0), &work.1),
+            Command::Ack(work) => self.ack(id, tag, &self.as_written(id, &work.0), &work.1),
+            Command::Nack(work) => self.nack(id, tag, &self.as_written(id, &work.0), &work.1, work.2),
+            Command::Working(work) => self.working(id, tag, &self.as_written(id, &work.0), &work.1),
             Command::Create(mut create) => {
-                create.room = self.as_written(&create.room);
+                create.room = self.as_written(id, &create.room);
                 self.create(id, tag, &create)
             }
-            Command::Delete(room) => self.delete(id, tag, &self.as_written(&room)),
-            Command::Redact(room, seq) => self.redact(id, tag, &self.as_written(&room), seq),
+            Command::Delete(room) => self.delete(id, tag, &self.as_written(id, &room)),
+            Command::Redact(room, seq) => self.redact(id, tag, &self.as_written(id, &room), seq),
             Command::History(history) => self.history(id, tag, &history),
-            Command::Who(room, page) => self.who(id, tag, room.map(|room| self.as_written(&room)), &page),
+            Command::Who(room, page) => self.who(id, tag, room.map(|room| self.as_written(id, &room)), &page),
             Command::Rooms(pattern, page) => {
                 self.rooms(id, tag, pattern.as_deref(), &page);
                 Ok(())
             }
-            Command::Topic(room, topic) => self.topic(id, tag, &self.as_written(&room), topic),
+            Command::Topic(room, topic) => self.topic(id, tag, &self.as_written(id, &room), topic),
             Command::Nick(nick) => self.nick(id, tag, &nick),
             Command::Stay => {
                 self.stay(id, tag);

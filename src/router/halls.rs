@@ -12,11 +12,11 @@ use smallvec::SmallVec;
 use super::watches::WatchId;
 use super::{ConnIndex, Router};
 use crate::model::{
-    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Place, RoomName, Seq, Settings,
+    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
 };
 use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
-use crate::room::{Log, Room};
+use crate::room::{Log, Queue, Room};
 
 new_key_type! {
     /// A hall for as long as it stands.
@@ -44,6 +44,8 @@ pub(super) struct Hall {
     pub turn: usize,
     /// When the hall is looked at again.
     pub deadline: Option<Instant>,
+    /// Bytes of its queue that are counted among those of all.
+    queued_bytes: usize,
 }
 
 /// What a hall is for.
@@ -111,6 +113,8 @@ pub(super) struct Halls {
     deadlines: BTreeSet<(Instant, HallId)>,
     /// Bytes of history in memory, all rooms together.
     pub history_bytes: usize,
+    /// Bytes of work in memory, all rooms together.
+    pub queued_bytes: usize,
 }
 
 impl Halls {
@@ -132,11 +136,17 @@ impl Halls {
         self.directs.get(&pair(a, b)).copied()
     }
 
-    /// The halls of rooms behind a name, by name.
-    pub(super) fn rooms_after(&self, after: Option<&RoomName>) -> impl Iterator<Item = (&str, HallId)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, |room| Excluded(room.key()));
-        self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id))
+    /// The halls of rooms behind a name whose names begin so, by name.
+    pub(super) fn rooms_after(
+        &self,
+        after: Option<&RoomName>,
+        beginning: &str,
+    ) -> impl Iterator<Item = (&str, HallId)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let after = after.map(RoomName::key).filter(|after| *after >= beginning);
+        let from = after.map_or(Included(beginning), Excluded);
+        let behind = self.rooms.range::<str, _>((from, Unbounded)).map(|(key, id)| (&**key, *id));
+        behind.take_while(move |(key, _)| key.starts_with(beginning))
     }
 
     /// How many pairs exchange direct messages.
@@ -147,11 +157,6 @@ impl Halls {
     /// How many rooms there are.
     pub(super) fn count(&self) -> usize {
         self.rooms.len()
-    }
-
-    /// Every hall.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (HallId, &Hall)> {
-        self.slots.iter()
     }
 
     /// Takes a hall away.
@@ -169,7 +174,23 @@ impl Halls {
             self.deadlines.remove(&(at, id));
         }
         self.history_bytes -= hall.room.log.bytes();
+        self.queued_bytes -= hall.queued_bytes;
         Some(hall)
+    }
+
+    /// Counts what a hall's queue holds now.
+    pub(super) fn count_queued(&mut self, id: HallId) {
+        let Some(hall) = self.slots.get_mut(id) else { return };
+        let bytes = hall.room.queue.as_ref().map_or(0, Queue::bytes);
+        self.queued_bytes = self.queued_bytes - hall.queued_bytes + bytes;
+        hall.queued_bytes = bytes;
+    }
+
+    /// The halls of rooms that a pattern covers, by name; how it begins spares it a look at most others.
+    pub(super) fn under(&self, pattern: &Pattern) -> impl Iterator<Item = (HallId, &Hall)> {
+        let covered = |id: &HallId| Some((*id, self.slots.get(*id)?));
+        let begun = self.rooms_after(None, beginning(pattern)).filter_map(move |(_, id)| covered(&id));
+        begun.filter(|(_, hall)| hall.room_name().is_some_and(|room| pattern.matches(room)))
     }
 
     /// Notes when a hall is to be looked at again.
@@ -201,6 +222,7 @@ impl Halls {
             is_dirty: false,
             turn: 0,
             deadline: None,
+            queued_bytes: 0,
         };
         let id = self.slots.insert(hall);
         match &self.slots[id].name {
@@ -213,6 +235,11 @@ impl Halls {
         }
         id
     }
+}
+
+/// How every room that a pattern covers begins, as it is compared: what stands before the first wildcard.
+pub(super) fn beginning(pattern: &Pattern) -> &str {
+    pattern.key().split(['*', '>']).next().unwrap_or_default()
 }
 
 fn pair(a: &Identity, b: &Identity) -> [Identity; 2] {
@@ -254,7 +281,23 @@ impl Router {
             hall.room.is_dead_letter = is_dead_letter;
             hall.room.owner = matches!(by, Identity::Account(_)).then(|| by.clone());
         }
+        if is_dead_letter {
+            self.share_privacy(room, id);
+        }
         Ok(id)
+    }
+
+    /// The dead letters of a private queue room are for those whom it is for.
+    fn share_privacy(&mut self, room: &RoomName, dead: HallId) {
+        let queue = room.dead_letter_of().and_then(|queue| self.halls.find(&queue));
+        let Some(queue) = queue.and_then(|queue| self.halls.get(queue)) else { return };
+        let (owner, invited) = (queue.room.owner.clone(), queue.room.invited.clone());
+        if queue.room.settings.private
+            && let Some(dead) = self.halls.get_mut(dead)
+        {
+            dead.room.settings.private = true;
+            (dead.room.owner, dead.room.invited) = (owner, invited);
+        }
     }
 
     /// Whether a room is where a queue room's undeliverable messages go.
@@ -303,7 +346,7 @@ impl Router {
     /// Lets a hall go that nobody is in and that holds nothing.
     pub(super) fn forget_if_empty(&mut self, id: HallId) {
         let Some(hall) = self.halls.get_mut(id).filter(|hall| hall.members.is_empty() && hall.draft.is_none()) else {
-            return;
+            return self.set_alarm(id);
         };
         let window = self.config.history.dedup_window;
         hall.room.keys.expire(window, self.now.instant);
@@ -319,12 +362,11 @@ impl Router {
         }
     }
 
-    /// Sets the time at which a hall is next looked at: for its work, or for keys that keep an empty one standing.
+    /// Sets the time at which a hall is next looked at: for its work, or for keys to be forgotten.
     pub(super) fn set_alarm(&mut self, id: HallId) {
         let Some(hall) = self.halls.get(id) else { return };
         let work = hall.room.queue.as_ref().and_then(crate::room::Queue::next_deadline);
-        let keys = hall.room.keys.oldest().filter(|_| hall.members.is_empty());
-        let keys = keys.map(|at| at + self.config.history.dedup_window);
+        let keys = hall.room.keys.oldest().map(|at| at + self.config.history.dedup_window);
         self.halls.wake_at(id, work.into_iter().chain(keys).min());
     }
 
@@ -335,6 +377,9 @@ impl Router {
                 return;
             }
             self.halls.wake_at(id, None);
+            if let Some(hall) = self.halls.get_mut(id) {
+                hall.room.keys.expire(self.config.history.dedup_window, self.now.instant);
+            }
             self.expire_work(id);
             self.touch(id);
         }

@@ -186,6 +186,10 @@ impl Router {
     fn restore(&mut self, id: ConnId, session: &Session, was_open: bool) -> Vec<HallId> {
         let mut heard = Vec::new();
         for (room, part) in &session.rooms {
+            let is_in = self.halls.find(room).is_some_and(|hall| self.halls.get(hall).is_some_and(|hall| hall.has(id)));
+            if !is_in && !self.has_place(id) {
+                continue;
+            }
             let Ok(hall_id) = self.hall_or_new(room, &session.identity) else { continue };
             let standing = self.standing(id, hall_id);
             let may = self
@@ -204,9 +208,16 @@ impl Router {
             self.add_member(id, *hall, Part::Observer, true);
         }
         for pattern in &session.patterns {
-            self.watch(id, pattern, true);
+            if self.has_place(id) || self.watches.find(pattern, id).is_some() {
+                self.watch(id, pattern, true);
+            }
         }
         heard
+    }
+
+    /// Whether a connection may be in one more room: what it joined before it resumes a session counts.
+    fn has_place(&self, id: ConnId) -> bool {
+        self.conns.get(&id).is_some_and(|conn| conn.places() < self.config.limits.max_rooms_per_connection)
     }
 
     /// What can be resumed of a connection.

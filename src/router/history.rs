@@ -70,6 +70,7 @@ impl Router {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         if let Some(queue) = &mut hall.room.queue {
             queue.replace(seq, chunk, line as u32);
+            self.halls.count_queued(hall_id);
             return;
         }
         let before = hall.room.log.bytes();
@@ -89,39 +90,43 @@ impl Router {
 fn find(hall: &Hall, seq: Seq) -> Option<(Arc<Chunk>, usize)> {
     match &hall.room.queue {
         Some(queue) => {
-            let (_, task) = queue.tasks().find(|(of, _)| *of == seq)?;
+            let task = queue.task(seq)?;
             Some((Arc::clone(&task.chunk), task.line as usize))
         }
         None => hall.room.log.message(seq).map(|(chunk, line)| (Arc::clone(chunk), line)),
     }
 }
 
+/// The time of the first kept message from a number on.
+fn time_from(hall: &Hall, seq: Seq) -> Option<u64> {
+    let seq = hall.room.queue.as_ref().map_or(Some(seq), |queue| queue.first_from(seq))?;
+    find(hall, seq).map(|(chunk, line)| chunk.lines()[line].ts)
+}
+
 /// The messages that a request asks for, oldest first, and the numbers it asked for that are gone.
 fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (HistoryPage, Option<(Seq, Seq)>) {
     let log = &hall.room.log;
-    let queued: Option<Vec<Seq>> = hall.room.queue.as_ref().map(|queue| queue.tasks().map(|(seq, _)| seq).collect());
-    let oldest = queued.as_ref().map_or(log.oldest(), |seqs| seqs.first().copied().unwrap_or(log.newest().next()));
+    let queue = hall.room.queue.as_ref();
+    let oldest = queue.map_or(log.oldest(), |queue| queue.first_from(Seq(1)).unwrap_or(log.newest().next()));
     let reset = wanted.after.is_some_and(|after| after > log.newest());
     let after = wanted.after.filter(|_| !reset);
     let mut first = after.map_or(Seq(1), Seq::next);
     let end = wanted.before.map_or(log.newest().next(), |before| before.min(log.newest().next()));
     let gap = (after.is_some() && first < oldest && first < end).then(|| (first, Seq(oldest.0.min(end.0) - 1)));
     first = first.max(oldest);
+    // Times never go down within a room, so where one is passed is found by halving.
     if let Some(since) = wanted.since {
-        first = first.max(log.since(since));
+        first = partition(first, end, |seq| time_from(hall, seq).is_some_and(|ts| ts < since));
     }
-    let fits_until = |seq: &Seq| {
-        wanted.until.is_none_or(|until| find(hall, *seq).is_some_and(|(chunk, line)| chunk.lines()[line].ts <= until))
-    };
     let last = match wanted.until {
-        // Times never go down within a room, so the last one that fits is found by halving.
-        Some(_) => partition(first, end, |seq| fits_until(&seq)),
+        Some(until) => partition(first, end, |seq| time_from(hall, seq).is_some_and(|ts| ts <= until)),
         None => end,
     };
     let forward = wanted.after.is_some() || wanted.since.is_some();
-    let seqs: Box<dyn Iterator<Item = Seq>> = match (queued, forward) {
-        (Some(seqs), true) => Box::new(seqs.into_iter().filter(move |seq| (first..last).contains(seq))),
-        (Some(seqs), false) => Box::new(seqs.into_iter().rev().filter(move |seq| (first..last).contains(seq))),
+    // One more than fits says that there are more.
+    let most = wanted.limit as usize + 1;
+    let seqs: Box<dyn Iterator<Item = Seq>> = match (queue, forward) {
+        (Some(queue), _) => Box::new(queue.page(first..last, most, !forward).into_iter()),
         (None, true) => Box::new((first.0..last.0).map(Seq)),
         (None, false) => Box::new((first.0..last.0).rev().map(Seq)),
     };

@@ -213,7 +213,7 @@ impl Router {
             .map(|(conn, _)| *conn)
             .collect();
         for conn in told {
-            self.tell(conn, event());
+            self.offer(conn, hall_id, event());
         }
     }
 }

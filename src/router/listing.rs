@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Router;
+use super::halls::beginning;
 use super::history::ENVELOPE_BYTES;
 use super::rights::{self, Act};
 use crate::model::{
@@ -71,7 +72,8 @@ impl Router {
         let mut room_left = self.config.limits.max_line - ENVELOPE_BYTES;
         let mut rooms = Vec::new();
         let mut more = false;
-        for (_, hall_id) in self.halls.rooms_after(page.after.as_ref()) {
+        let beginning = pattern.map_or("", beginning);
+        for (_, hall_id) in self.halls.rooms_after(page.after.as_ref(), beginning) {
             let Some(hall) = self.halls.get(hall_id) else { continue };
             let Some(name) = hall.room_name() else { continue };
             let is_wanted = pattern.is_none_or(|pattern| pattern.matches(name))

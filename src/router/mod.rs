@@ -136,6 +136,9 @@ impl Router {
         }
         self.flush_answers();
         while let Some(hall) = self.dirty.pop() {
+            if let Some(hall) = self.halls.get_mut(hall) {
+                hall.is_dirty = false;
+            }
             self.flush(hall);
             self.dispatch_work(hall);
             self.forget_if_empty(hall);

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Router;
-use super::halls::HallId;
+use super::halls::{HallId, Member};
 use crate::model::{ConnId, Event, Nick, Part, Seq};
 
 impl Router {
@@ -33,34 +33,39 @@ impl Router {
     /// Tells the members of a small room that want to know, but not the one it is about.
     fn announce(&mut self, about: ConnId, hall_id: HallId, event: impl Fn() -> Event) {
         self.flush(hall_id);
-        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let Some(hall) = self.halls.get(hall_id) else { return };
         if hall.listed > self.config.limits.presence_members {
             return;
         }
-        let mut told = Vec::new();
-        for (conn, member) in &mut hall.members {
-            let wants = *conn != about
-                && member.part != Part::Observer
-                && self.conns.get(conn).is_some_and(|conn| conn.presence);
-            if !wants {
-                continue;
-            }
-            // Presence can be asked for again with `who`; it never grows an outbox that is not read.
-            if member.outbox.has_room(event().cost()) {
-                told.push((*conn, std::mem::take(&mut member.missed_presence)));
-            } else {
-                member.missed_presence = true;
-            }
-        }
-        for (conn, has_missed) in told {
-            if has_missed {
-                self.tell_missed_presence(conn, hall_id);
-            }
-            self.tell(conn, event());
+        let wants = |(conn, member): &(&ConnId, &Member)| {
+            **conn != about && member.part != Part::Observer && self.conns.get(*conn).is_some_and(|conn| conn.presence)
+        };
+        let told: Vec<ConnId> = hall.members.iter().filter(wants).map(|(conn, _)| *conn).collect();
+        for conn in told {
+            self.offer(conn, hall_id, event());
         }
     }
 
-    fn tell_missed_presence(&mut self, id: ConnId, hall_id: HallId) {
+    /// Tells a member the news of a room, where its outbox has room: news can be asked for again and never grow one that is
+    /// not read. That some were missed is told once they are.
+    pub(super) fn offer(&mut self, id: ConnId, hall_id: HallId, event: Event) {
+        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return };
+        let Some(member) = hall.members.get_mut(&id) else { return };
+        if !conn.outbox.has_room(conn.pending + event.cost()) {
+            member.missed_presence = true;
+            conn.outbox.await_drained();
+            return;
+        }
+        self.tell_missed_presence(id, hall_id);
+        self.tell(id, event);
+    }
+
+    /// Tells a member that it missed news of a room, where it did.
+    pub(super) fn tell_missed_presence(&mut self, id: ConnId, hall_id: HallId) {
+        let member = self.halls.get_mut(hall_id).and_then(|hall| hall.members.get_mut(&id));
+        if !member.is_some_and(|member| std::mem::take(&mut member.missed_presence)) {
+            return;
+        }
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return };
         let next = conn.lagging.get(&hall_id).map_or(hall.room.log.newest().next(), |lag| lag.next);
         let place = hall.place_for(conn.identity());
@@ -83,7 +88,7 @@ impl Router {
             let hearers = hall.members.iter().filter(|(_, member)| member.part != Part::Observer);
             let new: Vec<ConnId> = hearers.map(|(conn, _)| *conn).filter(|conn| told.insert(*conn)).collect();
             for conn in new {
-                self.tell(conn, Event::Nick { nick: Arc::clone(&nick), was: Arc::clone(was) });
+                self.offer(conn, hall_id, Event::Nick { nick: Arc::clone(&nick), was: Arc::clone(was) });
             }
         }
     }

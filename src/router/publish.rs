@@ -22,7 +22,7 @@ use crate::room::Key;
 
 /// Bytes at which a draft is sealed before its round ends: large enough that a system call is cheap for each message,
 /// small enough to stay in a processor's cache until all members have it.
-const CHUNK_BYTES: usize = 64 << 10;
+pub(super) const CHUNK_BYTES: usize = 64 << 10;
 
 // A line of a chunk is named by 16 bits, and no line is shorter than its fixed words.
 const _: () = assert!(CHUNK_BYTES / 64 < u16::MAX as usize);
@@ -87,8 +87,12 @@ impl Router {
                 let hall = self.hall_or_new(room, &identity)?;
                 let standing = self.standing(id, hall);
                 let Some(there) = self.halls.get(hall) else { return Err(gone()) };
-                rights::check(Act::Send, &standing, &there.room, room)?;
-                Ok(hall)
+                let checked = rights::check(Act::Send, &standing, &there.room, room);
+                if checked.is_err() {
+                    // One that was made just now goes away when the round ends.
+                    self.touch(hall);
+                }
+                checked.map(|()| hall)
             }
         }
     }
@@ -107,6 +111,7 @@ impl Router {
         if draft.is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
             self.flush(hall_id);
         }
+        let queued_bytes = self.halls.queued_bytes;
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text));
         if let Some(key) = key {
@@ -127,6 +132,10 @@ impl Router {
         }
         if hall.room.queue.is_some() {
             rights::check_backlog(&hall.room, send.body.len())?;
+            if queued_bytes >= self.config.limits.memory_history_bytes {
+                let words = "all queues together hold as much as the server may: wait until some of it is done";
+                return Err(ErrorEvent::new(Code::RoomFull, words));
+            }
         }
         // Whoever it is for is named as they write themselves.
         let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
@@ -167,11 +176,7 @@ impl Router {
     pub(super) fn flush(&mut self, id: HallId) {
         self.flush_answers();
         let Some(hall) = self.halls.get_mut(id) else { return };
-        let Some((place, draft)) = hall.draft.take() else {
-            hall.is_dirty = false;
-            return;
-        };
-        hall.is_dirty = false;
+        let Some((place, draft)) = hall.draft.take() else { return };
         let (chunk, spare) = draft.seal(place);
         self.put_by(spare);
         self.keep(id, &chunk);
@@ -199,7 +204,7 @@ impl Router {
         } else if hall.room.settings.kind == Kind::Latest {
             // The value alone: the rest of its chunk would stay in memory with it.
             hall.room.log.clear();
-            hall.room.log.keep(Arc::new(chunk.only(chunk.lines().len() - 1)));
+            hall.room.log.keep(Arc::new(chunk.tail(chunk.lines().len() - 1)));
         } else if hall.room.settings.history != HistoryKind::None {
             hall.room.log.keep(Arc::clone(chunk));
             hall.room.log.trim(hall.room.keep(self.now.unix_ms));
@@ -208,6 +213,7 @@ impl Router {
         }
         let after = hall.room.log.bytes();
         self.halls.history_bytes = self.halls.history_bytes + after - before;
+        self.halls.count_queued(id);
         self.make_room(id, after.saturating_sub(before));
     }
 

@@ -42,6 +42,12 @@ impl Router {
             if wanted.private == Some(true) {
                 hall.room.invited.insert(identity);
             }
+            if hall.room.settings.kind == Kind::Fanout && hall.room.settings.history == HistoryKind::None {
+                // What comes is not kept, so what is would have a hole behind it.
+                let bytes = hall.room.log.bytes();
+                hall.room.log.clear();
+                self.halls.history_bytes -= bytes;
+            }
             self.now_a_queue(hall_id);
         }
         let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };

@@ -9,11 +9,13 @@ use bytes::BytesMut;
 
 use super::{Connect, Message, Now, Parcel, Router};
 use crate::config::{Config, RoomRule};
-use crate::model::{ByeReason, ConnId, HistoryKind, Identity, Pattern, Sender};
+use crate::model::{ByeReason, ConnId, HistoryKind, Identity, Pattern, RoomName, Sender};
 use crate::outbox::{Drain, Source, Total, Written, outbox};
 use crate::protocol::json::{JsonDecoder, JsonEncoder};
 use crate::protocol::{Decoder, Encoder, Output, Terms};
 use crate::sessions::Sessions;
+
+mod siege;
 
 const TERMS: Terms = Terms { max_line: 65_536, max_errors: 10 };
 

@@ -118,8 +118,7 @@ impl Router {
     }
 
     fn halls_under(&self, pattern: &Pattern) -> Vec<HallId> {
-        let covered = |hall: &Hall| hall.room_name().is_some_and(|room| pattern.matches(room));
-        self.halls.iter().filter(|(_, hall)| covered(hall)).map(|(id, _)| id).collect()
+        self.halls.under(pattern).map(|(id, _)| id).collect()
     }
 
     /// An observer gets at once the newest value of each `latest` room that its pattern covers.

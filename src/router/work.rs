@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Router;
 use super::halls::{HallId, HallName};
 use super::join::not_joined;
-use super::publish::gone;
+use super::publish::{CHUNK_BYTES, gone};
 use super::rights::no_such_room;
 use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
 use crate::protocol::json::SenderPart;
@@ -132,6 +132,7 @@ impl Router {
             return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
         }
         let strange: Vec<Seq> = seqs.iter().copied().filter(|seq| !act(self, hall_id, *seq)).collect();
+        self.halls.count_queued(hall_id);
         self.touch(hall_id);
         if !strange.is_empty() {
             let words = format!("you do not hold {} of {room}", list(&strange));
@@ -150,6 +151,7 @@ impl Router {
         for (_, task) in queue.expire(max_deliver, self.now.instant) {
             self.bury(hall_id, &task);
         }
+        self.halls.count_queued(hall_id);
     }
 
     /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.
@@ -170,7 +172,11 @@ impl Router {
             let part = SenderPart::new(Arc::clone(message.sender));
             head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());
         }
+        let is_full = draft.bytes.len() >= CHUNK_BYTES;
         self.touch(dead_id);
+        if is_full {
+            self.flush(dead_id);
+        }
     }
 }
 

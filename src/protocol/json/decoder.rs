@@ -12,8 +12,11 @@ use super::key::{Fields, Key};
 use super::names::{self, Names};
 use super::op::{self, Op};
 use super::{recover, scan};
-use crate::model::{Ask, Code, ErrorEvent, Event, Outcome, Tag};
+use crate::model::{Ask, Code, Command, ErrorEvent, Event, Outcome, Tag, Target};
 use crate::protocol::{Decoder, Flow, Intake, Terms};
+
+/// What a request is counted as that everyone around hears of: some dozens of them are let in at once, not a thousand.
+const NEWS_BYTES: usize = 8 << 10;
 
 /// What some programs put before text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -216,11 +219,20 @@ impl JsonDecoder {
             Ok(None) => return Flow::More,
             Err(refusal) => return self.refuse(&frame, Some(op), refusal, intake),
         };
-        let (claim, flow) = match op {
-            Op::History | Op::Who | Op::Rooms => (self.max_line, Flow::More),
-            Op::Hello => (ANSWER_BYTES, Flow::Await),
-            _ => (ANSWER_BYTES, Flow::More),
+        // A pattern has every room looked at that there is, so few of one connection's are let in at once.
+        let is_pattern = match &command {
+            Command::Join(join) => matches!(join.target, Target::Pattern(_)),
+            Command::Leave(target) => matches!(target, Target::Pattern(_)),
+            _ => false,
         };
+        let claim = match &command {
+            Command::History(_) | Command::Who(..) | Command::Rooms(..) => self.max_line,
+            _ if is_pattern => self.max_line,
+            // These are told to everyone around.
+            Command::Nick(_) | Command::Topic(_, Some(_)) | Command::Redact(..) => NEWS_BYTES,
+            _ => ANSWER_BYTES,
+        };
+        let flow = if op == Op::Hello { Flow::Await } else { Flow::More };
         if op == Op::Quit {
             self.state = State::Done;
         }
