@@ -28,12 +28,16 @@ impl Router {
         }
         let mut outcome = Outcome::Done;
         let mut last: Option<LastPlace> = None;
+        // Looked up once for a run of sends: only another command can change it.
+        let mut is_locked = self.is_locked(id);
         for Ask { tag, command } in asks {
             outcome = match command {
-                Command::Send(send) if !self.is_locked(id) => self.send(id, (&bytes, &places), &mut last, tag, &send),
+                Command::Send(send) if !is_locked => self.send(id, (&bytes, &places), &mut last, tag, &send),
                 command => {
                     last = None;
-                    self.command(id, tag, command, &bytes)
+                    let outcome = self.command(id, tag, command, &bytes);
+                    is_locked = self.is_locked(id);
+                    outcome
                 }
             };
         }

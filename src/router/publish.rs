@@ -102,6 +102,11 @@ impl Router {
         place: &Place,
         send: &Send,
     ) -> Result<(Seq, u64, bool), ErrorEvent> {
+        // Direct messages name who they are for, so a draft of theirs holds one direction.
+        let draft = self.halls.get(hall_id).and_then(|hall| hall.draft.as_ref());
+        if draft.is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
+            self.flush(hall_id);
+        }
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text));
         if let Some(key) = key {
@@ -123,11 +128,6 @@ impl Router {
         if hall.room.queue.is_some() {
             rights::check_backlog(&hall.room, send.body.len())?;
         }
-        // Direct messages name who they are for, so a draft of theirs holds one direction.
-        if hall.draft.as_ref().is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
-            self.flush(hall_id);
-        }
-        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
         // Whoever it is for is named as they write themselves.
         let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
         let place = to.as_ref().unwrap_or(place);
