@@ -77,10 +77,11 @@ pub async fn serve<R, W>(
     if services.router.connect(conn, outbox).await.is_err() {
         return;
     }
-    let writer = Writer::new(output, conn, drain, encoder, &services, terms, config.limits.write_timeout);
-    services.tasks.spawn(writer.run());
+    let mut writer = Writer::new(output, conn, drain, encoder, &services, terms, config.limits.write_timeout);
+    services.tasks.spawn(async move { writer.run().await });
     let guard = Guard { conn, services: services.clone() };
-    let reader = Reader::new(input, conn, source, decoder, services.router, &config);
+    let mut reader = Reader::new(input, conn, source, decoder, services.router, &config);
+    drop(config);
     reader.run(held).await;
     drop(guard);
 }

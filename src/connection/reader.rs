@@ -96,7 +96,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Reads until the input ends or the connection does, and waits for the writer; `held` is what was read already.
-    pub(super) async fn run(mut self, held: BytesMut) {
+    ///
+    /// Borrows the reader, here and below, since one that is moved into a future takes its place there twice.
+    pub(super) async fn run(&mut self, held: BytesMut) {
         let stop = match self.read(held).await {
             Ok(never) => match never {},
             Err(stop) => stop,

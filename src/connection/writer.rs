@@ -77,7 +77,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// Writes until goodbye is said.
-    pub(super) async fn run(mut self) {
+    ///
+    /// Borrows the writer, here and below, since one that is moved into a future takes its place there twice.
+    pub(super) async fn run(&mut self) {
         while let Some(woken) = self.wait().await {
             let mut work = SPARE.take().unwrap_or_default();
             match woken {
@@ -165,13 +167,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// Says that nothing follows; the reader then reads to the end.
-    async fn end(mut self) {
+    async fn end(&mut self) {
         // A peer that is gone already has nothing left to be told.
         let _ = tokio::time::timeout(self.write_timeout, self.output.shutdown()).await;
     }
 
     /// The peer cannot be written to any more.
-    async fn give_up(mut self, error: io::Error) {
+    async fn give_up(&mut self, error: io::Error) {
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
         log_of!(DEBUG, self.sessions, self.conn, %error, "cannot write");
         self.drain.deaf();

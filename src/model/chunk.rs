@@ -206,12 +206,32 @@ impl Chunk {
     }
 }
 
+/// A time in digits, written anew only when it changes: the messages of a round share theirs.
+#[derive(Debug, Default)]
+pub struct Stamp {
+    ms: u64,
+    digits: SmallVec<[u8; 24]>,
+}
+
+impl Stamp {
+    /// The digits of a time.
+    pub fn digits(&mut self, ms: u64) -> &[u8] {
+        if self.ms != ms || self.digits.is_empty() {
+            self.ms = ms;
+            self.digits = SmallVec::from_slice(itoa::Buffer::new().format(ms).as_bytes());
+        }
+        &self.digits
+    }
+}
+
 /// A chunk in the making.
 #[derive(Debug)]
 pub struct Draft {
     first: Seq,
     /// JSON lines so far; an encoder appends to it and then calls [`Draft::ended`].
     pub bytes: Vec<u8>,
+    /// The time of the newest line.
+    pub stamp: Stamp,
     lines: Vec<Line>,
     senders: SmallVec<[Arc<Sender>; 1]>,
 }
@@ -219,7 +239,7 @@ pub struct Draft {
 impl Draft {
     /// Nothing yet; `bytes` is a buffer to reuse.
     pub fn new(first: Seq, bytes: Vec<u8>) -> Self {
-        Self { first, bytes, lines: Vec::new(), senders: SmallVec::new() }
+        Self { first, bytes, stamp: Stamp::default(), lines: Vec::new(), senders: SmallVec::new() }
     }
 
     /// Messages so far.

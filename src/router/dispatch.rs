@@ -21,7 +21,6 @@ impl Router {
             self.answered.push(id);
         }
         conn.claim += claim;
-        let mut is_locked = conn.is_locked;
         if std::mem::take(&mut conn.is_starved) {
             for hall in conn.halls.clone() {
                 self.touch(hall);
@@ -29,6 +28,8 @@ impl Router {
         }
         let mut outcome = Outcome::Done;
         let mut last: Option<LastPlace> = None;
+        // Looked up once for a run of sends: only another command can change it.
+        let mut is_locked = self.is_locked(id);
         for Ask { tag, command } in asks {
             outcome = match command {
                 Command::Send(send) if !is_locked => self.send(id, (&bytes, &places), &mut last, tag, &send),

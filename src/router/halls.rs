@@ -42,6 +42,8 @@ pub(super) struct Hall {
     pub is_dirty: bool,
     /// Whose turn it is to be asked.
     pub turn: usize,
+    /// Since when nobody is in it, where it stands all the same.
+    pub resting: Option<Instant>,
     /// When the hall is looked at again.
     pub deadline: Option<Instant>,
     /// Bytes of its queue that are counted among those of all.
@@ -115,6 +117,8 @@ pub(super) struct Halls {
     pub history_bytes: usize,
     /// Bytes of work in memory, all rooms together.
     pub queued_bytes: usize,
+    /// The rooms that nobody is in, since when, longest first.
+    pub resting: BTreeSet<(Instant, HallId)>,
 }
 
 impl Halls {
@@ -173,6 +177,9 @@ impl Halls {
         if let Some(at) = hall.deadline {
             self.deadlines.remove(&(at, id));
         }
+        if let Some(since) = hall.resting {
+            self.resting.remove(&(since, id));
+        }
         self.history_bytes -= hall.room.log.bytes();
         self.queued_bytes -= hall.queued_bytes;
         Some(hall)
@@ -221,6 +228,7 @@ impl Halls {
             draft: None,
             is_dirty: false,
             turn: 0,
+            resting: None,
             deadline: None,
             queued_bytes: 0,
         };
@@ -263,7 +271,7 @@ impl Router {
         if let Some(id) = self.halls.find(room) {
             return Ok(id);
         }
-        if self.halls.count() >= self.config.limits.max_rooms {
+        if self.halls.count() >= self.config.limits.max_rooms && !self.make_place() {
             return Err(ErrorEvent::new(Code::TooManyRooms, "the server has as many rooms as it may; try later"));
         }
         let mut settings = self.config.settings(room);
@@ -358,6 +366,7 @@ impl Router {
         if is_over {
             self.halls.remove(id);
         } else {
+            self.rest(id);
             self.set_alarm(id);
         }
     }

@@ -20,6 +20,7 @@ mod listing;
 mod presence;
 mod publish;
 mod requests;
+mod rest;
 mod rights;
 mod settings;
 #[cfg(test)]

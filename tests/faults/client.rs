@@ -115,6 +115,10 @@ impl Client {
             self.held.resize(looked + (256 << 10), 0);
             let read = match self.stream.read(&mut self.held[looked..]) {
                 Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    self.held.truncate(looked);
+                    continue;
+                }
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
                 Err(error) => panic!("nothing more comes: {error}"),
             };

@@ -24,6 +24,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Errors of one batch at which it is handed over, so that what a client is told is bounded by more than its input.
 const EVENTS_MAX: usize = 256;
 
+/// Lines of a batch that room is made for at once, when the first tells how long they are: a full read of short ones, and
+/// little enough that a first line of one byte wastes nothing that counts.
+const LINES_EXPECTED_MAX: usize = 512;
+
 /// Characters of an unknown op that its error repeats.
 const OP_CHARS_SHOWN: usize = 32;
 
@@ -100,7 +104,12 @@ impl JsonDecoder {
             }
             let (whole, flow) = match next {
                 Next::Unfinished => (0, Flow::More),
-                Next::Line(len, whole) => (whole, self.line(&rest[..len], is_plain, taken, &mut fields, intake)),
+                Next::Line(len, whole) => {
+                    if taken == 0 {
+                        intake.asks.reserve_exact((rest.len() / whole).clamp(1, LINES_EXPECTED_MAX));
+                    }
+                    (whole, self.line(&rest[..len], is_plain, taken, &mut fields, intake))
+                }
                 Next::Long(whole) => {
                     if whole.is_none() {
                         self.state = State::Discarding;

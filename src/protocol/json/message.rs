@@ -86,7 +86,7 @@ impl MessageHead {
         draft.bytes.extend_from_slice(&self.0);
         write::number(&mut draft.bytes, seq);
         draft.bytes.extend_from_slice(&from.json);
-        write::number(&mut draft.bytes, ts);
+        draft.bytes.extend_from_slice(draft.stamp.digits(ts));
     }
 }
 

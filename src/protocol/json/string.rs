@@ -22,13 +22,14 @@ const fn is_special(byte: u8) -> u8 {
 }
 
 /// The offset of the first special byte from `at` on, or the length where there is none.
-#[inline]
 pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
-    // Names and most values end within eight bytes.
-    match eight(bytes, at) {
-        Some(8) => at += 8,
-        Some(plain) => return at + plain,
-        None => return one_by_one(bytes, at),
+    // Two words first, since a block that holds the end is paid for and looked at again.
+    for _ in 0..2 {
+        match eight(bytes, at) {
+            Some(8) => at += 8,
+            Some(plain) => return at + plain,
+            None => return one_by_one(bytes, at),
+        }
     }
     // Without an early exit inside a block, this compiles to a few vector comparisons.
     while let Some(block) = bytes.get(at..at + BLOCK) {
@@ -58,7 +59,7 @@ pub(super) fn special_of_plain(bytes: &[u8], at: usize) -> usize {
 
 /// How many of the next eight bytes stand before the first special one; `None` where there are not that many.
 #[inline]
-fn eight(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn eight(bytes: &[u8], at: usize) -> Option<usize> {
     let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
     // Each term has its lowest set high bit in the first byte that fits; borrows can only set wrong bits above it.
     let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);

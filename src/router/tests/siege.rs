@@ -289,3 +289,24 @@ fn requests_that_look_at_every_room_are_let_in_a_few_at_a_time() {
         assert!(parcel.intake.asks.len() < 10, "{line}: {} at once", parcel.intake.asks.len());
     }
 }
+
+#[test]
+fn nobody_uses_up_the_rooms_by_speaking_once_in_each_of_many() {
+    let mut config = Config::default();
+    config.limits.max_rooms = 3;
+    let mut stage = Stage::with(config);
+    stage.guest(1, "ada");
+    stage.guest(2, "eve");
+    stage.says(1, r#"{"op":"join","room":"lobby"}"#);
+    stage.says(1, r#"{"op":"create","room":"made"}"#);
+    for room in ["a", "b", "c", "d"] {
+        let heard = stage.says(2, &format!(r#"{{"op":"send","room":"{room}","body":1,"id":1}}"#));
+        assert!(heard.contains(r#""ev":"ok""#), "{heard}");
+    }
+    let heard = stage.says(1, r#"{"op":"rooms","id":1}"#);
+    assert_eq!(heard.matches(r#""room":"#).count(), 3, "{heard}");
+    assert!(heard.contains(r#""room":"lobby""#) && heard.contains(r#""room":"made""#), "{heard}");
+    assert!(heard.contains(r#""room":"d""#), "the newest of the others: {heard}");
+    let heard = stage.says(1, "{\"op\":\"join\",\"room\":\"d\",\"id\":2}\n{\"op\":\"join\",\"room\":\"e\",\"id\":3}");
+    assert!(heard.contains("too_many_rooms"), "somebody is in each: {heard}");
+}
