@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use linehub::model::{ConnId, Item};
 use linehub::protocol::json::{JsonDecoder, MessageHead};
-use linehub::protocol::{Decoder, Encoder, Intake, Output, Wire, codec};
+use linehub::protocol::{Decoder, Intake, Output, Wire, codec};
 
 mod scenes;
 
