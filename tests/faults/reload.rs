@@ -30,7 +30,7 @@ fn what_needs_a_restart_is_named_and_stays() {
     let mut before = hub.client();
     before.pong();
     hub.reload("[limits]\nmax_line = 4096\n[[listen]]\naddr = \"127.0.0.1:0\"\nprotocol = \"text\"\n");
-    let line = hub.log_says("configuration reloaded");
+    let line = hub.log_says("these settings wait for a restart");
     for key in ["limits.max_line", "listen"] {
         assert!(line.contains(key), "{line}");
     }

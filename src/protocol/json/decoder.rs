@@ -11,7 +11,7 @@ use super::frame::{Frame, Refusal};
 use super::key::{Fields, Key};
 use super::names::{self, Names};
 use super::op::{self, Op};
-use super::{recover, scan};
+use super::{ascii, recover, scan};
 use crate::model::{Ask, Code, Command, ErrorEvent, Event, Outcome, Tag, Target};
 use crate::protocol::{Decoder, Flow, Intake, Terms};
 
@@ -88,7 +88,7 @@ impl JsonDecoder {
         }
         self.names.begin();
         let mut fields = Fields::new();
-        let is_plain = scan::is_plain(input);
+        let is_plain = ascii::is_plain(input);
         let mut taken = 0;
         let flow = loop {
             if self.state == State::Done {

@@ -4,6 +4,7 @@
 //! fields) and [`commands`] (what is asked). The way out is [`encode`] (events) and [`message`] (the one event that is
 //! encoded for all receivers at once, which the router uses). Nothing here builds a tree of JSON values.
 
+mod ascii;
 mod commands;
 mod decoder;
 mod encode;

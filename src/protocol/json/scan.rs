@@ -5,6 +5,7 @@
 //! body may use all of it. Nothing is built, nothing is allocated, and nothing recurses: this is what each message
 //! costs on its way in.
 
+use super::ascii::is_ascii;
 use super::fault::{Fault, Wrong};
 use super::key::{Fields, Key, Kind, Raw};
 use super::string;
@@ -14,16 +15,6 @@ const DEPTH_MAX: u32 = 64;
 
 /// Characters of a number: a double has at most 24, and nobody needs to read a thousand zeros.
 const NUMBER_CHARS_MAX: usize = 32;
-
-/// Whether some lines are printable ASCII throughout, which nearly all are.
-///
-/// Asked once for a whole read, since it is then a few vector operations for each line; asked of a line alone, the bytes
-/// left over would cost more than the others.
-pub(super) fn is_plain(lines: &[u8]) -> bool {
-    // The high bit is set by a control character in the difference, and by what is not ASCII in the byte itself.
-    let odd = |byte: u8| if byte == b'\n' { 0 } else { byte.wrapping_sub(0x20) | byte };
-    lines.iter().fold(0, |found, byte| found | odd(*byte)) & 0x80 == 0
-}
 
 /// Checks a line, given without its ending, and notes its known fields; `is_plain` where it is known to be.
 #[inline]
@@ -35,23 +26,6 @@ pub(super) fn scan(line: &[u8], is_plain: bool, fields: &mut Fields) -> Result<(
     }
     let mut scan = Scan { is_plain, ..Scan::new(line, 0) };
     scan.frame(fields).map_err(|Broken| scan.fault)
-}
-
-/// Whether all bytes are ASCII.
-///
-/// The library's own looks at what is left behind the last whole block byte by byte, which for a line of common length
-/// takes longer than all the blocks before; here the last block reaches back.
-fn is_ascii(line: &[u8]) -> bool {
-    /// Two vector registers of any machine.
-    const BLOCK: usize = 32;
-    let Some(last) = line.last_chunk::<BLOCK>() else { return line.is_ascii() };
-    let (blocks, _) = line.as_chunks::<BLOCK>();
-    // Without an early exit, this compiles to two operations for each register.
-    let seen = blocks.iter().fold(*last, |mut seen, block| {
-        seen.iter_mut().zip(block).for_each(|(seen, byte)| *seen |= byte);
-        seen
-    });
-    seen.iter().fold(0, |any, byte| any | byte) < 0x80
 }
 
 /// Whether a value that was scanned before, and is an object, has nothing but strings in it.

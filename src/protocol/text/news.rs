@@ -101,9 +101,12 @@ fn ok(mark: Mark, ok: &OkEvent, person: &mut Person) -> Vec<String> {
         Mark::Join => {
             let said = match ok.seq {
                 Some(seq) if seq.0 > 0 => format!(", where {} so far", were_said(seq.0)),
-                _ => ", where nobody has said anything yet".to_owned(),
+                _ => String::new(),
             };
             let mut lines = vec![format!("You are in {room}{said}. What you type goes there now.")];
+            if ok.seq.is_some_and(|seq| seq.0 == 0) {
+                lines.push("Nobody has said anything there yet.".to_owned());
+            }
             lines.extend(topic.map(|topic| format!("The topic of {room}: {topic}")));
             lines
         }

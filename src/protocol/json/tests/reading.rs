@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::super::ascii::is_plain;
 use super::super::key::{Fields, Key};
-use super::super::scan::{is_plain, scan};
+use super::super::scan::scan;
 
 /// What is wrong with a line; the short way for plain lines must say the same.
 fn describe(line: &[u8]) -> Option<String> {
