@@ -2,7 +2,8 @@
 //!
 //! The crate is a house of seven floors and imports go down only; `ARCHITECTURE.md` has the plan. From the ground up:
 //! [`model`] and [`config`] are plain data; [`protocol`] and [`room`] are pure; [`outbox`] and [`sessions`] are what the
-//! actors share; [`router`] owns every room; [`connection`] serves one peer; [`server`] wires it all together.
+//! actors share; [`store`] is what outlives them; [`router`] owns every room; [`connection`] serves one peer; [`server`]
+//! wires it all together.
 
 pub mod config;
 pub mod connection;
@@ -13,3 +14,4 @@ pub mod room;
 pub mod router;
 pub mod server;
 pub mod sessions;
+pub mod store;
