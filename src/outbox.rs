@@ -38,10 +38,13 @@ impl Total {
 #[derive(Debug)]
 struct Shared {
     budget: usize,
+    uncommitted_max: usize,
     feed: AtomicUsize,
     answers: AtomicUsize,
     /// Answers that batches on their way to the router may still bring.
     claims: AtomicUsize,
+    /// Bytes that the connection sent and that are not safe yet.
+    uncommitted: AtomicUsize,
     /// Whether the router wants to hear when all is written.
     is_awaited: AtomicBool,
     /// Whether the reader waits for room, so that a writer wakes it for nothing else.
@@ -56,10 +59,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// Takes room for answers, if there is: for anything at all where none wait.
+    /// Takes room for answers, if there is: for anything at all where none wait. None is given while too much of what was
+    /// sent is not safe yet.
     fn claim(&self, claim: usize) -> bool {
         let waiting = self.answers.load(Ordering::SeqCst) + self.claims.load(Ordering::SeqCst);
-        let fits = waiting == 0 || waiting + claim <= self.budget;
+        let fits = (waiting == 0 || waiting + claim <= self.budget)
+            && self.uncommitted.load(Ordering::SeqCst) < self.uncommitted_max;
         if fits {
             self.claims.fetch_add(claim, Ordering::SeqCst);
         }
@@ -99,16 +104,19 @@ pub struct Drain {
     shared: Arc<Shared>,
 }
 
-/// A new outbox with `budget` bytes for the feed and again for answers.
-pub fn outbox(budget: usize, total: &Arc<Total>) -> (Outbox, Source, Drain) {
+/// A new outbox with `budget` bytes for the feed and again for answers, whose reader waits while `uncommitted_max` bytes of
+/// what it sent are on their way to the disk.
+pub fn outbox(budget: usize, uncommitted_max: usize, total: &Arc<Total>) -> (Outbox, Source, Drain) {
     // Both budgets full of the cheapest items, and as much again, since answers may go over theirs by a batch.
     let slots = 4 * budget / ITEM_COST + 64;
     let (items, receiver) = mpsc::channel(slots);
     let shared = Arc::new(Shared {
         budget,
+        uncommitted_max,
         feed: AtomicUsize::new(0),
         answers: AtomicUsize::new(0),
         claims: AtomicUsize::new(0),
+        uncommitted: AtomicUsize::new(0),
         is_awaited: AtomicBool::new(false),
         is_reader_waiting: AtomicBool::new(false),
         reader: Notify::new(),
@@ -163,6 +171,17 @@ impl Outbox {
             self.shared.claims.fetch_sub(claim, Ordering::SeqCst);
             self.shared.wake_reader();
         }
+    }
+
+    /// Counts bytes that the connection sent and that are not safe yet.
+    pub fn hold(&self, bytes: usize) {
+        self.shared.uncommitted.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// Such bytes are safe now, or lost.
+    pub fn release(&self, bytes: usize) {
+        self.shared.uncommitted.fetch_sub(bytes, Ordering::SeqCst);
+        self.shared.wake_reader();
     }
 
     /// Asks to be told, by [`Drain::is_awaited`], when all is written; `false` where it is already.
@@ -352,7 +371,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_waits_while_its_answers_are_not_read() {
         let total = Arc::new(Total::default());
-        let (outbox, source, mut drain) = outbox(4_096, &total);
+        let (outbox, source, mut drain) = outbox(4_096, 4_096, &total);
         outbox.answer(pong()).expect("room");
         let mut reserve = tokio_test::task::spawn(source.reserve(4_096));
         assert!(reserve.poll().is_pending(), "no room beside the first answer");
@@ -371,8 +390,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_waits_while_what_it_sent_is_not_safe() {
+        let (outbox, source, _drain) = outbox(4_096, 1_000, &Arc::default());
+        outbox.hold(600);
+        assert!(source.reserve(1).await, "there is room for more");
+        outbox.hold(600);
+        let mut reserve = tokio_test::task::spawn(source.reserve(1));
+        assert!(reserve.poll().is_pending());
+        outbox.release(600);
+        assert!(reserve.is_woken());
+        assert_eq!(reserve.poll(), std::task::Poll::Ready(true));
+    }
+
+    #[tokio::test]
     async fn a_reader_that_waits_hears_of_the_end() {
-        let (outbox, source, _drain) = outbox(4_096, &Arc::default());
+        let (outbox, source, _drain) = outbox(4_096, 4_096, &Arc::default());
         assert!(source.reserve(4_096).await);
         let mut reserve = tokio_test::task::spawn(source.reserve(1));
         assert!(reserve.poll().is_pending());
@@ -382,7 +414,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_writer_hears_the_end_when_the_router_is_gone_though_the_reader_is_not() {
-        let (outbox, source, mut drain) = outbox(4_096, &Arc::default());
+        let (outbox, source, mut drain) = outbox(4_096, 4_096, &Arc::default());
         drop(outbox);
         assert!(drain.next().await.is_none());
         assert_eq!(source.answer(pong()), Err(Full));

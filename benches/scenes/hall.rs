@@ -61,7 +61,7 @@ impl Hall {
         let router = Router::new(Arc::new(config), Arc::new(Sessions::default()), Arc::clone(&total), now);
         let mut hall = Self { router, total, ends: Vec::new(), output: Output::default() };
         for at in 0..=members {
-            let (outbox, source, drain) = outbox(1 << 20, &hall.total);
+            let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &hall.total);
             hall.router.handle(Message::Connect(Box::new(Connect { conn: conn(at), outbox })));
             hall.ends.push(End { source, drain });
             if at < members {

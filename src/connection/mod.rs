@@ -73,7 +73,8 @@ pub async fn serve<R, W>(
     log_of!(DEBUG, services.sessions, conn, "recognised");
     let terms = Terms { max_line: config.limits.max_line, max_errors: config.limits.max_errors };
     let (decoder, encoder) = codec(wire, &terms);
-    let (outbox, source, drain) = outbox(config.limits.outbox_bytes, &services.total);
+    let limits = &config.limits;
+    let (outbox, source, drain) = outbox(limits.outbox_bytes, limits.uncommitted_bytes, &services.total);
     if services.router.connect(conn, outbox).await.is_err() {
         return;
     }

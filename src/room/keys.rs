@@ -1,25 +1,27 @@
 //! The idempotency keys that a room remembers, so that a repeated `send` is stored once.
 //!
 //! Knows neither messages nor connections. Keys are kept as 128 bits of a keyed hash, so that a million of them cost tens of
-//! megabytes whatever their length, and nobody can choose two that collide.
+//! megabytes whatever their length, and nobody can choose two that collide. The secret is the store's, where there is one, so
+//! that a key is the same after a restart.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::model::{Identity, Seq};
 
 /// A client's idempotency key, within a room and for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key(u128);
+pub struct Key(pub u128);
 
 impl Key {
     /// The key of an account, or of all guests together.
-    pub fn new(identity: &Identity, text: &str) -> Self {
-        static HASHERS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-        let [low, high] = HASHERS.each_ref().map(|hasher| hasher.hash_one((identity.account(), text)));
-        Self(u128::from(high) << 64 | u128::from(low))
+    pub fn new(identity: &Identity, text: &str, secret: &[u8; 16]) -> Self {
+        let mut hasher = SipHasher13::new_with_key(secret);
+        (identity.account().map(|name| &**name), text).hash(&mut hasher);
+        Self(hasher.finish128().as_u128())
     }
 }
 
@@ -83,11 +85,13 @@ impl Keys {
 mod tests {
     use super::*;
 
+    const SECRET: [u8; 16] = [7; 16];
+
     #[test]
     fn a_key_is_known_within_its_window_and_forgotten_behind_it() {
         let window = Duration::from_secs(120);
         let start = Instant::now();
-        let key = Key::new(&Identity::Guest(1), "k");
+        let key = Key::new(&Identity::Guest(1), "k", &SECRET);
         let mut keys = Keys::default();
         keys.insert(key, Seq(7), 5, start);
         keys.expire(window, start + Duration::from_secs(119));
@@ -100,8 +104,8 @@ mod tests {
     #[test]
     fn all_guests_share_their_keys_and_accounts_have_their_own() {
         let ada = Identity::Account("ada".into());
-        assert_eq!(Key::new(&Identity::Guest(1), "k"), Key::new(&Identity::Guest(2), "k"));
-        assert_ne!(Key::new(&Identity::Guest(1), "k"), Key::new(&ada, "k"));
-        assert_ne!(Key::new(&ada, "k"), Key::new(&ada, "l"));
+        assert_eq!(Key::new(&Identity::Guest(1), "k", &SECRET), Key::new(&Identity::Guest(2), "k", &SECRET));
+        assert_ne!(Key::new(&Identity::Guest(1), "k", &SECRET), Key::new(&ada, "k", &SECRET));
+        assert_ne!(Key::new(&ada, "k", &SECRET), Key::new(&ada, "l", &SECRET));
     }
 }

@@ -34,10 +34,27 @@ pub struct Keep {
     pub since: u64,
 }
 
+impl Keep {
+    /// Everything.
+    pub const ALL: Self = Self { messages: 0, bytes: 0, since: 0 };
+}
+
 impl Log {
     /// An empty log.
     pub fn new(epoch: Epoch) -> Self {
         Self { epoch, newest: Seq(0), last_ts: 0, oldest: Seq(1), chunks: VecDeque::new(), bytes: 0 }
+    }
+
+    /// A log that goes on where another one, or the same one in another life of the server, stopped.
+    pub fn resumed(epoch: Epoch, newest: Seq, last_ts: u64) -> Self {
+        Self { newest, last_ts, oldest: newest.next(), ..Self::new(epoch) }
+    }
+
+    /// Takes the numbers of a chunk that was numbered elsewhere; it is the next one.
+    pub fn advance(&mut self, chunk: &Chunk) {
+        debug_assert_eq!(chunk.first(), self.newest.next(), "no number is skipped");
+        self.newest = chunk.last();
+        self.last_ts = self.last_ts.max(chunk.lines().last().map_or(0, |line| line.ts));
     }
 
     /// The numbering.

@@ -248,6 +248,12 @@ impl Queue {
         }
     }
 
+    /// Has a message wait again whose end did not count.
+    pub fn put_back(&mut self, seq: Seq, task: Task) {
+        self.bytes += cost(&task);
+        self.waiting.insert(seq, task);
+    }
+
     fn release(&mut self, conn: ConnId, seq: Seq) -> Option<Task> {
         if self.held.get(&seq)?.worker != conn {
             return None;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Control, Message, Now, Router};
+use crate::store;
 
 /// Messages taken in one round: enough to share chunks and system calls among them, few enough that the first is not kept
 /// waiting for the last.
@@ -22,10 +23,12 @@ pub async fn run(
     mut router: Router,
     mut mailbox: mpsc::Receiver<Message>,
     mut control: mpsc::Receiver<Control>,
+    mut stored: mpsc::Receiver<store::Event>,
     shutdown: CancellationToken,
 ) {
     let mut messages = Vec::with_capacity(ROUND);
-    let mut has_control = true;
+    let mut events = Vec::with_capacity(ROUND);
+    let (mut has_control, mut has_store) = (true, true);
     loop {
         let deadline = router.next_deadline();
         // None of these blocks the others: each only waits for something to arrive.
@@ -41,12 +44,17 @@ pub async fn run(
                 while mailbox.recv_many(&mut messages, ROUND).await > 0 {
                     round(&mut router, &mut messages);
                 }
+                await_store(&mut router, &mut stored, &mut events).await;
                 break;
             }
             () = expired(deadline) => {
                 router.at(now());
                 router.expire();
                 router.settle();
+            }
+            said = stored.recv_many(&mut events, ROUND), if has_store => {
+                has_store = said > 0;
+                hear(&mut router, &mut events);
             }
             taken = mailbox.recv_many(&mut messages, ROUND) => {
                 if taken == 0 {
@@ -64,6 +72,31 @@ pub async fn run(
     }
     router.at(now());
     router.shutdown();
+}
+
+/// Takes what the store says.
+fn hear(router: &mut Router, events: &mut Vec<store::Event>) {
+    router.at(now());
+    for event in events.drain(..) {
+        router.stored(event);
+    }
+    router.settle();
+}
+
+/// Waits until the store has answered everything, within what a shutdown has for it.
+async fn await_store(
+    router: &mut Router,
+    stored: &mut mpsc::Receiver<store::Event>,
+    events: &mut Vec<store::Event>,
+) {
+    let answered = tokio::time::timeout(router.patience(), async {
+        while router.awaits_store() && stored.recv_many(events, ROUND).await > 0 {
+            hear(router, events);
+        }
+    });
+    if answered.await.is_err() {
+        tracing::error!("the disk did not answer in time: the outcome of what waited for it is unknown");
+    }
 }
 
 fn round(router: &mut Router, messages: &mut Vec<Message>) {

@@ -20,6 +20,8 @@ enum Reached {
     Newest,
     /// What its outbox holds.
     Full,
+    /// What is in memory: the next messages are being read.
+    Reading,
 }
 
 impl Router {
@@ -55,15 +57,20 @@ impl Router {
         self.flush_answers();
         loop {
             let Some(conn) = self.conns.get(&id) else { return };
-            let Some((hall, from)) = conn.lagging.first().map(|(hall, from)| (*hall, *from)) else { break };
+            if conn.lagging.is_empty() {
+                break;
+            }
+            let next = conn.lagging.iter().find(|(_, lag)| lag.reading.is_none());
+            let Some((hall, from)) = next.map(|(hall, from)| (*hall, *from)) else { return };
             // Numbered but not delivered messages are none that it missed: they come by the ordinary way.
             self.flush(hall);
             match self.stretch(id, hall, from) {
                 Reached::Newest => self.caught_up(id, hall),
+                Reached::Reading => {}
                 Reached::Full => {
                     let Some(conn) = self.conns.get_mut(&id) else { return };
                     // Another room's turn is next, so that one which never pauses does not keep the rest from being read.
-                    if let Some((hall, from)) = conn.lagging.shift_remove_index(0) {
+                    if let Some(from) = conn.lagging.shift_remove(&hall) {
                         conn.lagging.insert(hall, from);
                     }
                     if conn.outbox.await_drained() {
@@ -98,15 +105,19 @@ impl Router {
             at.next = at.next.max(log.newest());
         }
         let mut told = None;
-        if at.next < log.oldest() {
-            told = Some(lost(at, log.oldest(), hall.place_for(conn.identity())));
-            at.next = log.oldest();
+        if at.next < hall.oldest() {
+            told = Some(lost(at, hall.oldest(), hall.place_for(conn.identity())));
+            at.next = hall.oldest();
         }
+        let is_on_disk = hall.disk.is_some() && at.next < log.oldest() && at.next <= log.newest();
         let echo = conn.echo;
         let outbox = conn.outbox.clone();
         if let Some(event) = told {
             self.tell(id, event);
             self.flush_answers();
+        }
+        if is_on_disk {
+            return if self.read_on(id, hall_id, at) { Reached::Full } else { Reached::Reading };
         }
         let Some(hall) = self.halls.get(hall_id) else { return Reached::Newest };
         let mut fed = 0;
@@ -145,7 +156,7 @@ impl Router {
 }
 
 /// What is said of numbers that are gone: to one who asked for them, which; to one who was slow, how many.
-fn lost(at: CatchUp, oldest: Seq, place: crate::model::Place) -> Event {
+pub(super) fn lost(at: CatchUp, oldest: Seq, place: crate::model::Place) -> Event {
     if at.is_replay() {
         Event::Gap { place, first: at.next, last: Seq(oldest.0 - 1) }
     } else {
@@ -154,7 +165,7 @@ fn lost(at: CatchUp, oldest: Seq, place: crate::model::Place) -> Event {
 }
 
 /// Puts lines of a chunk into an outbox; the bytes they took, or `None` where they do not fit.
-fn put(
+pub(super) fn put(
     outbox: &Outbox,
     conn: ConnId,
     chunk: &Arc<Chunk>,

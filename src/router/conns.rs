@@ -2,6 +2,7 @@
 //!
 //! A connection's place in rooms is the hall's to keep; here is only what makes its end complete.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::halls::HallId;
 use super::join::Told;
 use super::watches::WatchId;
-use super::{Connect, Router};
+use super::{Connect, Parcel, Router};
 use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Seq, SessionKey, Tag};
 use crate::outbox::Outbox;
 use crate::protocol::json::SenderPart;
@@ -50,6 +51,12 @@ pub(super) struct Conn {
     pub claim: usize,
     /// Its own requests that have no answer yet.
     pub open_requests: usize,
+    /// What it sent, set or asked for and that the store has not answered yet.
+    pub uncommitted: usize,
+    /// What it asked for behind that, in order.
+    pub held: VecDeque<Parcel>,
+    /// How it is closed, once the store has answered.
+    pub closing: Option<Closing>,
     /// Whether there was work that its outbox had no room for.
     pub is_starved: bool,
     /// Whether it keeps receiving when its input has ended.
@@ -69,9 +76,23 @@ pub(super) struct CatchUp {
     pub next: Seq,
     /// Up to here messages are a replay.
     pub replay_until: Seq,
+    /// Unix milliseconds before which it wants none of them; 0 where it wants all.
+    pub since: u64,
+    /// The read that brings the next ones, where they are on disk.
+    pub reading: Option<u64>,
 }
 
 impl CatchUp {
+    /// A replay up to a number.
+    pub(super) const fn replay(next: Seq, replay_until: Seq) -> Self {
+        Self { next, replay_until, since: 0, reading: None }
+    }
+
+    /// What one needs who was live until now.
+    pub(super) const fn lag(next: Seq) -> Self {
+        Self::replay(next, Seq(0))
+    }
+
     /// Whether a replay is not through yet.
     pub(super) fn is_replay(&self) -> bool {
         self.next <= self.replay_until
@@ -85,6 +106,15 @@ pub(super) struct Ending {
     /// Whether the client said so itself, which ends its session too.
     by_client: bool,
     /// What others are told.
+    words: Option<Box<str>>,
+}
+
+/// A close that waits until what the connection sent is safe, so that nobody is seen to leave before the last word.
+#[derive(Debug)]
+pub(super) struct Closing {
+    reason: ByeReason,
+    tag: Tag,
+    by_client: bool,
     words: Option<Box<str>>,
 }
 
@@ -111,7 +141,8 @@ impl Conn {
 
     /// Whether it can be given work or questions: it reads what it gets and will answer.
     pub(super) fn is_ready(&self) -> bool {
-        self.lagging.is_empty() && !self.is_mute && self.ending.is_none() && !self.outbox.is_deaf()
+        let is_going = self.is_mute || self.ending.is_some() || self.closing.is_some();
+        self.lagging.is_empty() && !is_going && !self.outbox.is_deaf()
     }
 }
 
@@ -135,6 +166,9 @@ impl Router {
             pending: 0,
             claim: 0,
             open_requests: 0,
+            uncommitted: 0,
+            held: VecDeque::new(),
+            closing: None,
             is_starved: false,
             stays: false,
             ending: None,
@@ -174,7 +208,8 @@ impl Router {
     /// Ends a connection that asked to go, once nothing it asked for is open.
     pub(super) fn finish_if_done(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let is_done = conn.open_requests == 0 && !conn.lagging.values().any(CatchUp::is_replay);
+        let is_safe = conn.uncommitted == 0 && conn.held.is_empty();
+        let is_done = is_safe && conn.open_requests == 0 && !conn.lagging.values().any(CatchUp::is_replay);
         if let Some(Ending { tag, by_client, words }) = is_done.then(|| conn.ending.take()).flatten() {
             self.close(id, ByeReason::Quit, tag, by_client, words.as_deref());
         }
@@ -199,6 +234,11 @@ impl Router {
         // Nobody is seen to leave before the last word.
         self.flush_all();
         let Some(conn) = self.conns.get_mut(&id) else { return };
+        if conn.uncommitted > 0 {
+            let words = words.map(Box::from);
+            conn.closing.get_or_insert(Closing { reason, tag, by_client, words });
+            return;
+        }
         let (halls, watches) = (conn.halls.clone(), conn.watches.clone());
         if let Some(key) = conn.key {
             let is_resumable = !by_client && !matches!(reason, ByeReason::Banned | ByeReason::Replaced);
@@ -224,6 +264,21 @@ impl Router {
         // An outbox that takes nothing more belongs to a peer that reads nothing: its writer ends when this one is gone.
         let _ = conn.outbox.answer(events);
         conn.outbox.close();
+    }
+
+    /// Everything a connection sent is safe: what it asked for behind that is carried out, and it ends if it was to.
+    pub(super) fn carry_on(&mut self, id: ConnId) {
+        loop {
+            let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.uncommitted == 0) else { return };
+            let Some(parcel) = conn.held.pop_front() else { break };
+            conn.outbox.release(parcel.cost());
+            self.carry_out(parcel);
+        }
+        let closing = self.conns.get_mut(&id).and_then(|conn| conn.closing.take());
+        match closing {
+            Some(Closing { reason, tag, by_client, words }) => self.close(id, reason, tag, by_client, words.as_deref()),
+            None => self.finish_if_done(id),
+        }
     }
 
     /// Says goodbye to everyone.

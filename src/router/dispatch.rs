@@ -13,10 +13,20 @@ use crate::protocol::Intake;
 impl Router {
     /// Carries out what one connection asks, in its order.
     pub(super) fn parcel(&mut self, parcel: Parcel) {
+        let Some(conn) = self.conns.get_mut(&parcel.conn) else { return };
+        conn.heard = self.now.instant;
+        if conn.held.is_empty() {
+            return self.carry_out(parcel);
+        }
+        conn.outbox.hold(parcel.cost());
+        conn.held.push_back(parcel);
+    }
+
+    /// Carries a parcel out, or as much of it as need not wait until what was sent before is safe.
+    pub(super) fn carry_out(&mut self, parcel: Parcel) {
         let Parcel { conn: id, intake, done } = parcel;
         let Intake { bytes, places, asks, claim, .. } = intake;
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.heard = self.now.instant;
         if conn.events.is_empty() && conn.claim == 0 && claim > 0 {
             self.answered.push(id);
         }
@@ -30,7 +40,13 @@ impl Router {
         let mut last: Option<LastPlace> = None;
         // Looked up once for a run of sends: only another command can change it.
         let mut is_locked = self.is_locked(id);
-        for Ask { tag, command } in asks {
+        let mut asks = asks.into_iter();
+        while let Some(Ask { tag, command }) = asks.next() {
+            if waits(&command) && self.conns.get(&id).is_some_and(|conn| conn.uncommitted > 0) {
+                let asks = std::iter::once(Ask { tag, command }).chain(asks).collect();
+                let intake = Intake { bytes, places, asks, claim: 0, ..Intake::default() };
+                return self.hold(Parcel { conn: id, intake, done });
+            }
             outcome = match command {
                 Command::Send(send) if !is_locked => self.send(id, (&bytes, &places), &mut last, tag, &send),
                 command => {
@@ -44,6 +60,13 @@ impl Router {
         if let Some(done) = done {
             self.resolved.push((done, outcome));
         }
+    }
+
+    /// Keeps what is left of a parcel until what the connection sent before is safe.
+    fn hold(&mut self, rest: Parcel) {
+        let Some(conn) = self.conns.get_mut(&rest.conn) else { return };
+        conn.outbox.hold(rest.cost());
+        conn.held.push_front(rest);
     }
 
     /// A room's name as it was first written, where the room stands and the connection may know of it.
@@ -113,4 +136,21 @@ impl Router {
             }
         }
     }
+}
+
+/// Whether a command sees what was said before it, and so waits until that has its place.
+fn waits(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Send(_)
+            | Command::Request(_)
+            | Command::Reply(_)
+            | Command::Ack(_)
+            | Command::Nack(_)
+            | Command::Working(_)
+            | Command::Ping
+            | Command::Stay
+            | Command::Quit { .. }
+            | Command::Unsupported(_)
+    )
 }

@@ -9,14 +9,16 @@ use std::time::Instant;
 use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
 
+use super::disk::OnDisk;
 use super::watches::WatchId;
 use super::{ConnIndex, Router};
 use crate::model::{
-    Code, ConnId, Draft, Epoch, ErrorEvent, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
+    Code, ConnId, Draft, Epoch, ErrorEvent, HistoryKind, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
 };
 use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
 use crate::room::{Log, Queue, Room};
+use crate::store::RoomKey;
 
 new_key_type! {
     /// A hall for as long as it stands.
@@ -38,6 +40,8 @@ pub(super) struct Hall {
     pub watches: SmallVec<[WatchId; 2]>,
     /// Messages that are numbered and not yet delivered, and where they were sent.
     pub draft: Option<(Place, Draft)>,
+    /// What it has beside that where its history is on disk.
+    pub disk: Option<Box<OnDisk>>,
     /// Whether it is on the list of halls to look at when the round ends.
     pub is_dirty: bool,
     /// Whose turn it is to be asked.
@@ -97,12 +101,29 @@ impl Hall {
         }
     }
 
+    /// The oldest number that can still be read; behind the newest where none can.
+    pub(super) fn oldest(&self) -> Seq {
+        self.disk.as_ref().map_or(self.room.log.oldest(), |disk| disk.oldest)
+    }
+
     /// The room's name, where it is a room.
     pub(super) const fn room_name(&self) -> Option<&Arc<RoomName>> {
         match &self.name {
             HallName::Room(room, _) => Some(room),
             HallName::Direct(_) => None,
         }
+    }
+}
+
+impl Hall {
+    /// Whether messages are on their way here.
+    pub(super) fn is_busy(&self) -> bool {
+        self.draft.is_some() || self.disk.as_ref().is_some_and(|disk| disk.uncommitted > 0)
+    }
+
+    /// Whether the store holds its numbers.
+    pub(super) fn is_stored(&self) -> bool {
+        self.disk.is_some() && self.room.log.newest() > Seq(0)
     }
 }
 
@@ -133,6 +154,16 @@ impl Halls {
     /// The hall of a room.
     pub(super) fn find(&self, room: &RoomName) -> Option<HallId> {
         self.rooms.get(room.key()).copied()
+    }
+
+    /// The halls of rooms on disk.
+    pub(super) fn on_disk(&self) -> impl Iterator<Item = HallId> {
+        self.slots.iter().filter(|(_, hall)| hall.disk.is_some()).map(|(id, _)| id)
+    }
+
+    /// The hall of a room as the store knows it.
+    pub(super) fn find_key(&self, room: &RoomKey) -> Option<HallId> {
+        self.rooms.get(&*room.0).copied()
     }
 
     /// The hall of a pair.
@@ -217,7 +248,8 @@ impl Halls {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    fn insert(&mut self, name: HallName, settings: Settings, watches: SmallVec<[WatchId; 2]>) -> HallId {
+    pub(super) fn insert(&mut self, name: HallName, settings: Settings, watches: SmallVec<[WatchId; 2]>) -> HallId {
+        let is_on_disk = settings.history == HistoryKind::Disk;
         let room = Room::new(settings, Log::new(new_epoch()));
         let hall = Hall {
             name,
@@ -226,6 +258,7 @@ impl Halls {
             listed: 0,
             watches,
             draft: None,
+            disk: is_on_disk.then(|| Box::new(OnDisk::new())),
             is_dirty: false,
             turn: 0,
             resting: None,
@@ -259,6 +292,11 @@ fn new_epoch() -> Epoch {
     Epoch::from_random(random_u64())
 }
 
+/// 128 bits from the system's generator.
+pub(super) fn random_u128() -> u128 {
+    u128::from(random_u64()) << 64 | u128::from(random_u64())
+}
+
 /// 64 bits from the system's generator.
 pub(super) fn random_u64() -> u64 {
     // The generator is the kernel's; it cannot fail once the machine has booted.
@@ -275,6 +313,9 @@ impl Router {
             return Err(ErrorEvent::new(Code::TooManyRooms, "the server has as many rooms as it may; try later"));
         }
         let mut settings = self.config.settings(room);
+        if settings.history == HistoryKind::Disk && !self.disk.exists() {
+            settings.history = HistoryKind::Memory;
+        }
         let is_dead_letter = self.is_dead_letter(room);
         if is_dead_letter {
             settings.kind = Kind::Fanout;
@@ -309,7 +350,7 @@ impl Router {
     }
 
     /// Whether a room is where a queue room's undeliverable messages go.
-    fn is_dead_letter(&self, room: &RoomName) -> bool {
+    pub(super) fn is_dead_letter(&self, room: &RoomName) -> bool {
         let Some(queue) = room.dead_letter_of() else { return false };
         match self.halls.find(&queue).and_then(|hall| self.halls.get(hall)) {
             Some(hall) => hall.room.queue.is_some(),
@@ -353,13 +394,13 @@ impl Router {
 
     /// Lets a hall go that nobody is in and that holds nothing.
     pub(super) fn forget_if_empty(&mut self, id: HallId) {
-        let Some(hall) = self.halls.get_mut(id).filter(|hall| hall.members.is_empty() && hall.draft.is_none()) else {
+        let Some(hall) = self.halls.get_mut(id).filter(|hall| hall.members.is_empty() && !hall.is_busy()) else {
             return self.set_alarm(id);
         };
         let window = self.config.history.dedup_window;
         hall.room.keys.expire(window, self.now.instant);
         let is_over = match &hall.name {
-            HallName::Room(..) => hall.room.is_forgettable(),
+            HallName::Room(..) => hall.room.is_forgettable() && !hall.is_stored(),
             // Guests that can come back find their messages; nobody else could ever read them.
             HallName::Direct(parties) => !parties.iter().any(|party| self.parked.holds(&party.identity)),
         };

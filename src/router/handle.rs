@@ -48,6 +48,11 @@ pub struct Parcel {
 }
 
 impl Parcel {
+    /// Bytes that it takes.
+    pub(super) fn cost(&self) -> usize {
+        self.intake.bytes.len() + size_of_val(&self.intake.asks[..]) + size_of::<Self>()
+    }
+
     /// Nothing asked yet.
     pub fn new(conn: ConnId) -> Box<Self> {
         Box::new(Self { conn, intake: Intake::default(), done: None })

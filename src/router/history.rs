@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use super::Router;
+use super::disk::unavailable;
 use super::halls::{Hall, HallId};
 use super::publish::gone;
 use super::rights::{Act, no_such_room};
 use crate::model::{
-    Chunk, Code, ConnId, Draft, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq, Tag,
+    Chunk, Code, ConnId, Draft, Epoch, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq, Tag,
 };
 use crate::protocol::json::{MessageHead, SenderPart};
+use crate::store::{Found, ReadError, RoomKey, Stretch, Write};
 
 /// What of a line is left for the envelope of a listing: an id of 64 bytes, escaped, a name and the numbers.
 pub(super) const ENVELOPE_BYTES: usize = 768;
@@ -26,6 +28,9 @@ impl Router {
         self.trim(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let place = hall.place_for(conn.identity());
+        if !is_in_memory(hall, wanted) {
+            return self.history_on_disk(id, tag, hall_id, wanted);
+        }
         let (page, gap) = page(hall, place.clone(), wanted, self.config.limits.max_line - ENVELOPE_BYTES);
         let newest = page.messages.last().map(|(chunk, line)| Seq(chunk.first().0 + u64::from(*line)));
         if let Some((first, last)) = gap {
@@ -38,30 +43,142 @@ impl Router {
         Ok(())
     }
 
+    /// Reads a page that is not in memory.
+    fn history_on_disk(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        hall_id: HallId,
+        wanted: &History,
+    ) -> Result<(), ErrorEvent> {
+        let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
+        let Some(name) = hall.room_name() else { return Err(gone()) };
+        let (place, newest) = (hall.place_for(conn.identity()), hall.room.log.newest());
+        let Bounds { first, end, reset, gap } = bounds(wanted, hall.oldest(), newest);
+        let bytes = self.config.limits.max_line - ENVELOPE_BYTES;
+        let stretch = Stretch {
+            room: RoomKey(name.key().into()),
+            place: place.clone(),
+            first,
+            end,
+            since: wanted.since.unwrap_or(0),
+            until: wanted.until.unwrap_or(u64::MAX),
+            is_forward: is_forward(wanted),
+            count: wanted.limit as usize,
+            bytes,
+        };
+        if let Some((first, last)) = gap {
+            self.tell(id, Event::Gap { place, first, last });
+        }
+        let (asked, limit, tag_of) = (stretch.clone(), wanted.limit, tag.clone());
+        self.read_page(id, tag, hall_id, stretch, move |router, found| {
+            let (messages, more) = pick(&found, &asked, limit as usize, bytes);
+            let epoch = router.halls.get(hall_id).map(|hall| hall.room.log.epoch().clone());
+            let epoch = epoch.unwrap_or_else(|| Epoch("".into()));
+            let page = HistoryPage { place: asked.place, seq: newest, epoch, reset, messages, more };
+            Event::History(tag_of, Box::new(page))
+        });
+        Ok(())
+    }
+
     pub(super) fn redact(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seq: Seq) -> Result<(), ErrorEvent> {
         let hall_id = self.hall_for(id, room, Act::Read)?;
         self.flush(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let Some((chunk, line)) = find(hall, seq) else {
+            if hall.disk.is_some() && hall.room.queue.is_none() && seq >= hall.oldest() && seq <= hall.room.log.newest() {
+                self.redact_read(id, tag, room, hall_id, seq);
+                return Ok(());
+            }
             let words = format!("{room} holds no message {seq}");
             return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
         };
         let is_own = chunk.message(line).sender.identity == *conn.identity();
-        let by = Arc::clone(conn.nick());
         self.hall_for(id, room, Act::Redact(is_own))?;
-        let blanked = without_body(&chunk, line);
-        self.put_back(hall_id, seq, &blanked, line);
+        if hall.disk.is_none() {
+            self.blanked(id, tag, room, hall_id, seq);
+            return Ok(());
+        }
+        self.begin_wait(id);
+        self.redact_on_disk(id, tag, room, hall_id, seq);
+        Ok(())
+    }
+
+    /// Looks on disk whose a message is, and blanks it.
+    fn redact_read(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
+        let stretch = Stretch {
+            room: RoomKey(room.key().into()),
+            place: Place::Room(Arc::clone(room)),
+            first: seq,
+            end: seq.next(),
+            since: 0,
+            until: u64::MAX,
+            is_forward: true,
+            count: 1,
+            bytes: 1,
+        };
+        self.begin_wait(id);
+        let (room, asked) = (Arc::clone(room), tag.clone());
+        let then = move |router: &mut Self, found: Result<Found, ReadError>| {
+            let chunks = found.map(|found| found.chunks).unwrap_or_default();
+            let holds = |chunk: &&Arc<Chunk>| chunk.first() <= seq && seq <= chunk.last();
+            let allowed = match chunks.iter().find(holds).zip(router.conns.get(&id)) {
+                Some((chunk, conn)) => {
+                    let message = chunk.message((seq.0 - chunk.first().0) as usize);
+                    let is_own = message.sender.identity == *conn.identity();
+                    router.hall_for(id, &room, Act::Redact(is_own)).map(|_| ())
+                }
+                None => Err(unavailable("the message cannot be read").room(&room)),
+            };
+            match allowed {
+                Ok(()) => router.redact_on_disk(id, tag, &room, hall_id, seq),
+                Err(error) => {
+                    router.error(id, tag, error.op("redact"));
+                    router.release(id, 0);
+                }
+            }
+        };
+        if !self.read(stretch, Box::new(then)) {
+            self.error(id, asked, unavailable("too much is being read: try again").op("redact"));
+            self.release(id, 0);
+        }
+    }
+
+    /// Blanks a message where it is kept for good, then in memory, and tells of it.
+    fn redact_on_disk(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
+        let key = RoomKey(room.key().into());
+        let room = Arc::clone(room);
+        self.write(
+            |ticket| Write::Redact { ticket, room: key, seq },
+            Box::new(move |router, is_done| {
+                if is_done {
+                    router.blanked(id, tag, &room, hall_id, seq);
+                } else {
+                    let words = "the disk has failed: it is not known whether this was taken back";
+                    router.error(id, tag, unavailable(words).op("redact").room(&room));
+                }
+                router.release(id, 0);
+            }),
+        );
+    }
+
+    /// Blanks a message in memory, if it is there, and tells of it.
+    fn blanked(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
+        if let Some((chunk, line)) = self.halls.get(hall_id).and_then(|hall| find(hall, seq)) {
+            let blanked = without_body(&chunk, line);
+            self.put_back(hall_id, seq, &blanked, line);
+        }
         let place = Some(Place::Room(Arc::clone(room)));
         self.ok(id, tag, OkEvent { op: "redact", place, ..OkEvent::default() });
+        let Some(by) = self.conns.get(&id).map(|conn| Arc::clone(conn.nick())) else { return };
         self.tell_members(hall_id, id, || Event::Redacted { room: Arc::clone(room), seq, by: Arc::clone(&by) });
-        Ok(())
     }
 
     /// Lets go of what is too old, before somebody reads.
     pub(super) fn trim(&mut self, hall_id: HallId) {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let before = hall.room.log.bytes();
-        hall.room.log.trim(hall.room.keep(self.now.unix_ms));
+        hall.room.log.trim(hall.tail(self.now.unix_ms));
         let freed = before - hall.room.log.bytes();
         self.halls.history_bytes -= freed;
     }
@@ -103,17 +220,79 @@ fn time_from(hall: &Hall, seq: Seq) -> Option<u64> {
     find(hall, seq).map(|(chunk, line)| chunk.lines()[line].ts)
 }
 
+/// What a request asks for, by numbers.
+struct Bounds {
+    first: Seq,
+    /// Behind the last.
+    end: Seq,
+    reset: bool,
+    /// Numbers asked for that are gone.
+    gap: Option<(Seq, Seq)>,
+}
+
+fn bounds(wanted: &History, oldest: Seq, newest: Seq) -> Bounds {
+    let reset = wanted.after.is_some_and(|after| after > newest);
+    let after = wanted.after.filter(|_| !reset);
+    let first = after.map_or(Seq(1), Seq::next);
+    let end = wanted.before.map_or(newest.next(), |before| before.min(newest.next()));
+    let gap = (after.is_some() && first < oldest && first < end).then(|| (first, Seq(oldest.0.min(end.0) - 1)));
+    Bounds { first: first.max(oldest), end, reset, gap }
+}
+
+/// Whether a request reads towards what is newer.
+fn is_forward(wanted: &History) -> bool {
+    wanted.after.is_some() || wanted.since.is_some()
+}
+
+/// Whether all that a request asks for is in memory.
+fn is_in_memory(hall: &Hall, wanted: &History) -> bool {
+    let log = &hall.room.log;
+    if hall.disk.is_none() || hall.room.queue.is_some() || log.oldest() <= hall.oldest() {
+        return true;
+    }
+    let Bounds { first, end, .. } = bounds(wanted, hall.oldest(), log.newest());
+    if first >= log.oldest() || first >= end {
+        return true;
+    }
+    if wanted.since.is_some_and(|since| log.since(since) > log.oldest()) {
+        return true;
+    }
+    !is_forward(wanted) && wanted.until.is_none() && end.0.saturating_sub(u64::from(wanted.limit)) >= log.oldest().0
+}
+
+/// What a page holds of what was read, oldest first, and whether there is more.
+fn pick(found: &Found, asked: &Stretch, limit: usize, bytes_max: usize) -> (Vec<(Arc<Chunk>, u32)>, bool) {
+    let lines = found.chunks.iter().flat_map(|chunk| (0..chunk.lines().len()).map(move |line| (chunk, line)));
+    let wanted = lines.filter(|(chunk, line)| {
+        let seq = Seq(chunk.first().0 + *line as u64);
+        let ts = chunk.lines()[*line].ts;
+        asked.first <= seq && seq < asked.end && asked.since <= ts && ts <= asked.until
+    });
+    let mut all: Vec<(Arc<Chunk>, u32)> = wanted.map(|(chunk, line)| (Arc::clone(chunk), line as u32)).collect();
+    if !asked.is_forward {
+        all.reverse();
+    }
+    let mut bytes = 0;
+    let fitting = all.iter().take(limit).take_while(|(chunk, line)| {
+        let is_first = bytes == 0;
+        bytes += chunk.message(*line as usize).line.len();
+        is_first || bytes <= bytes_max
+    });
+    let fitting = fitting.count();
+    let more = found.more || fitting < all.len();
+    all.truncate(fitting);
+    if !asked.is_forward {
+        all.reverse();
+    }
+    (all, more)
+}
+
 /// The messages that a request asks for, oldest first, and the numbers it asked for that are gone.
 fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (HistoryPage, Option<(Seq, Seq)>) {
     let log = &hall.room.log;
     let queue = hall.room.queue.as_ref();
-    let oldest = queue.map_or(log.oldest(), |queue| queue.first_from(Seq(1)).unwrap_or(log.newest().next()));
-    let reset = wanted.after.is_some_and(|after| after > log.newest());
-    let after = wanted.after.filter(|_| !reset);
-    let mut first = after.map_or(Seq(1), Seq::next);
-    let end = wanted.before.map_or(log.newest().next(), |before| before.min(log.newest().next()));
-    let gap = (after.is_some() && first < oldest && first < end).then(|| (first, Seq(oldest.0.min(end.0) - 1)));
-    first = first.max(oldest);
+    let oldest = queue.map_or(hall.oldest(), |queue| queue.first_from(Seq(1)).unwrap_or(log.newest().next()));
+    let Bounds { mut first, end, reset, gap } = bounds(wanted, oldest, log.newest());
     // Times never go down within a room, so where one is passed is found by halving.
     if let Some(since) = wanted.since {
         first = partition(first, end, |seq| time_from(hall, seq).is_some_and(|ts| ts < since));
@@ -122,7 +301,7 @@ fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (Histo
         Some(until) => partition(first, end, |seq| time_from(hall, seq).is_some_and(|ts| ts <= until)),
         None => end,
     };
-    let forward = wanted.after.is_some() || wanted.since.is_some();
+    let forward = is_forward(wanted);
     // One more than fits says that there are more.
     let most = wanted.limit as usize + 1;
     let seqs: Box<dyn Iterator<Item = Seq>> = match (queue, forward) {

@@ -72,7 +72,7 @@ impl Router {
         let was_in = hall.members.get(&id).map(|member| member.part);
         let part = join.part.or(was_in).unwrap_or_default();
         let newest = hall.room.log.newest();
-        let (start, reset) = start_of(hall, &join.start);
+        let (start, reset) = start_of(hall, &join.start, newest);
         let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
         conn.stays |= join.stay;
         let ok = OkEvent {
@@ -93,8 +93,8 @@ impl Router {
         } else if !is_listed && was_in.is_some_and(|before| before != Part::Observer) {
             self.announce_left(id, hall_id, None);
         }
-        if let Some(next) = start {
-            self.replay(id, hall_id, CatchUp { next, replay_until: newest });
+        if let Some(from) = start {
+            self.replay(id, hall_id, from);
         }
         Ok(())
     }
@@ -218,23 +218,31 @@ impl Router {
     }
 }
 
-/// The number that a join begins to read at, where it replays anything, and whether its numbering is another.
-fn start_of(hall: &Hall, start: &Start) -> (Option<Seq>, bool) {
+/// Where a join begins to read, where it replays anything, and whether its numbering is another.
+fn start_of(hall: &Hall, start: &Start, newest: Seq) -> (Option<CatchUp>, bool) {
     let log = &hall.room.log;
+    let oldest = hall.oldest();
+    let mut since = 0;
     let (next, reset) = match start {
-        Start::Now if hall.room.settings.kind == Kind::Latest => (log.newest(), false),
+        Start::Now if hall.room.settings.kind == Kind::Latest => (newest, false),
         Start::Now => return (None, false),
         Start::Recent(_) if hall.room.queue.is_some() => return (None, false),
         Start::After(after, epoch) => {
-            let is_other = epoch.as_ref().is_some_and(|epoch| epoch != log.epoch()) || *after > log.newest();
-            (if is_other { log.oldest() } else { after.next() }, is_other)
+            let is_other = epoch.as_ref().is_some_and(|epoch| epoch != log.epoch()) || *after > newest;
+            (if is_other { oldest } else { after.next() }, is_other)
         }
-        Start::Last(count) | Start::Recent(count) => {
-            (Seq((log.newest().0 + 1).saturating_sub(*count)).max(log.oldest()), false)
-        }
-        Start::Since(ts) => (log.since(*ts).max(log.oldest()), false),
+        Start::Last(count) | Start::Recent(count) => (Seq((newest.0 + 1).saturating_sub(*count)).max(oldest), false),
+        Start::Since(ts) => match log.since(*ts) {
+            // Older ones may be on disk.
+            first if first <= log.oldest() && oldest < log.oldest() => {
+                since = *ts;
+                (oldest, false)
+            }
+            first => (first.max(oldest), false),
+        },
     };
-    ((next <= log.newest()).then_some(next.max(Seq(1))), reset)
+    let from = CatchUp { since, ..CatchUp::replay(next.max(Seq(1)), newest) };
+    ((next <= newest).then_some(from), reset)
 }
 
 fn too_many_places() -> ErrorEvent {

@@ -10,6 +10,7 @@ mod answers;
 mod catchup;
 mod conns;
 mod direct;
+mod disk;
 mod dispatch;
 mod halls;
 mod handle;
@@ -19,9 +20,11 @@ mod join;
 mod listing;
 mod presence;
 mod publish;
+mod reads;
 mod requests;
 mod rest;
 mod rights;
+mod saved;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -30,7 +33,7 @@ mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use tokio::sync::oneshot;
@@ -39,11 +42,13 @@ use crate::config::Config;
 use crate::model::{ConnId, Outcome};
 use crate::outbox::Total;
 use crate::sessions::Sessions;
+use crate::store::Boot;
 
 pub use actor::{now, run};
 pub use handle::{Connect, Control, Message, Parcel, RouterGone, RouterHandle, mailbox};
 
 use conns::Conn;
+use disk::Disk;
 use halls::{HallId, Halls};
 use hello::Parked;
 use requests::Requests;
@@ -67,6 +72,7 @@ pub struct Router {
     watches: Watches,
     requests: Requests,
     parked: Parked,
+    disk: Disk,
     /// Guests so far: the number of the next one's identity and of its nick.
     guests: u64,
     /// Connections with answers that are not in their outbox yet.
@@ -101,6 +107,7 @@ impl Router {
             watches: Watches::default(),
             requests: Requests::default(),
             parked: Parked::default(),
+            disk: Disk::new(None, Boot(0), halls::random_u128().to_le_bytes()),
             guests: 0,
             answered: Vec::new(),
             dirty: Vec::new(),
@@ -130,19 +137,36 @@ impl Router {
         self.config = config;
     }
 
+    /// How long a shutdown waits for the store: half of what it has, so that there is time to say goodbye.
+    pub fn patience(&self) -> Duration {
+        self.config.server.shutdown_timeout / 2
+    }
+
+    /// Whether the store still owes an answer that a client waits for.
+    pub fn awaits_store(&self) -> bool {
+        self.disk.is_awaited()
+    }
+
     /// Ends a round: delivers what the messages so far brought.
     pub fn settle(&mut self) {
         for hall in self.parked.released() {
             self.touch(hall);
         }
-        self.flush_answers();
-        while let Some(hall) = self.dirty.pop() {
-            if let Some(hall) = self.halls.get_mut(hall) {
-                hall.is_dirty = false;
+        loop {
+            self.flush_answers();
+            while let Some(hall) = self.dirty.pop() {
+                if let Some(hall) = self.halls.get_mut(hall) {
+                    hall.is_dirty = false;
+                }
+                self.flush(hall);
+                self.dispatch_work(hall);
+                self.forget_if_empty(hall);
             }
-            self.flush(hall);
-            self.dispatch_work(hall);
-            self.forget_if_empty(hall);
+            self.submit();
+            self.go_on();
+            if self.dirty.is_empty() && self.disk.is_settled() {
+                break;
+            }
         }
         self.flush_answers();
         for (done, outcome) in self.resolved.drain(..) {

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::conns::{CatchUp, Conn};
+use super::disk::TAIL_BYTES;
 use super::halls::{Hall, HallId, HallName, Member};
 use super::rights::{self, Act};
 use crate::model::{
@@ -18,7 +19,7 @@ use crate::model::{
 };
 use crate::outbox::{ITEM_COST, Outbox};
 use crate::protocol::json::MessageHead;
-use crate::room::Key;
+use crate::room::{Keep, Key};
 
 /// Bytes at which a draft is sealed before its round ends: large enough that a system call is cheap for each message,
 /// small enough to stay in a processor's cache until all members have it.
@@ -55,8 +56,10 @@ impl Router {
                 Err(error) => return self.refuse(id, tag, "send", place, error),
             },
         };
-        match self.accept(id, hall, bytes, place, send) {
-            Ok((seq, ts, dup)) => {
+        match self.accept(id, hall, bytes, place, &tag, send) {
+            // What is on its way to the disk is answered when it is there.
+            Ok(None) => Outcome::Done,
+            Ok(Some((seq, ts, dup))) => {
                 if tag.wants_ok()
                     && let Some(place) = self.place_of(id, hall)
                 {
@@ -104,8 +107,9 @@ impl Router {
         hall_id: HallId,
         bytes: &Bytes,
         place: &Place,
+        tag: &Tag,
         send: &Send,
-    ) -> Result<(Seq, u64, bool), ErrorEvent> {
+    ) -> Result<Option<(Seq, u64, bool)>, ErrorEvent> {
         // Direct messages name who they are for, so a draft of theirs holds one direction.
         let draft = self.halls.get(hall_id).and_then(|hall| hall.draft.as_ref());
         if draft.is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
@@ -113,14 +117,15 @@ impl Router {
         }
         let queued_bytes = self.halls.queued_bytes;
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
-        let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text));
+        let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text, &self.disk.secret));
         if let Some(key) = key {
             let keys = &mut hall.room.keys;
             keys.expire(self.config.history.dedup_window, self.now.instant);
             if let Some(stored) = keys.find(key) {
-                return Ok((stored.seq, stored.ts, true));
+                return Ok(Some((stored.seq, stored.ts, true)));
             }
-            if keys.len() >= self.config.history.dedup_keys {
+            let remembered = keys.len() + hall.disk.as_ref().map_or(0, |disk| disk.pending_keys());
+            if remembered >= self.config.history.dedup_keys {
                 let mut error = ErrorEvent::new(Code::RateLimited, "the room remembers as many keys as it may");
                 error.retry_after_ms = keys.oldest().map(|oldest| {
                     let free_at = oldest + self.config.history.dedup_window;
@@ -131,11 +136,15 @@ impl Router {
             }
         }
         if hall.room.queue.is_some() {
-            rights::check_backlog(&hall.room, send.body.len())?;
+            let waiting = hall.disk.as_ref().map_or(0, |disk| disk.uncommitted);
+            rights::check_backlog(&hall.room, waiting, send.body.len())?;
             if queued_bytes >= self.config.limits.memory_history_bytes {
                 let words = "all queues together hold as much as the server may: wait until some of it is done";
                 return Err(ErrorEvent::new(Code::RoomFull, words));
             }
+        }
+        if hall.disk.is_some() {
+            return self.accept_on_disk(id, hall_id, bytes, tag, send).map(|()| None);
         }
         // Whoever it is for is named as they write themselves.
         let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));
@@ -161,7 +170,7 @@ impl Router {
         if is_full {
             self.flush(hall_id);
         }
-        Ok((seq, ts, false))
+        Ok(Some((seq, ts, false)))
     }
 
     /// Delivers everything that is numbered.
@@ -176,6 +185,9 @@ impl Router {
     pub(super) fn flush(&mut self, id: HallId) {
         self.flush_answers();
         let Some(hall) = self.halls.get_mut(id) else { return };
+        if hall.disk.is_some() {
+            return self.stage(id);
+        }
         let Some((place, draft)) = hall.draft.take() else { return };
         let (chunk, spare) = draft.seal(place);
         self.put_by(spare);
@@ -193,7 +205,7 @@ impl Router {
     }
 
     /// Puts a chunk into the room's history.
-    fn keep(&mut self, id: HallId, chunk: &Arc<Chunk>) {
+    pub(super) fn keep(&mut self, id: HallId, chunk: &Arc<Chunk>) {
         let Some(hall) = self.halls.get_mut(id) else { return };
         let before = hall.room.log.bytes();
         if let Some(queue) = &mut hall.room.queue {
@@ -207,7 +219,7 @@ impl Router {
             hall.room.log.keep(Arc::new(chunk.tail(chunk.lines().len() - 1)));
         } else if hall.room.settings.history != HistoryKind::None {
             hall.room.log.keep(Arc::clone(chunk));
-            hall.room.log.trim(hall.room.keep(self.now.unix_ms));
+            hall.room.log.trim(hall.tail(self.now.unix_ms));
         } else {
             hall.room.log.pass();
         }
@@ -224,7 +236,7 @@ impl Router {
         }
         let Some(hall) = self.halls.get_mut(id) else { return };
         let before = hall.room.log.bytes();
-        let mut keep = hall.room.keep(self.now.unix_ms);
+        let mut keep = hall.tail(self.now.unix_ms);
         keep.bytes = (before.saturating_sub(added) as u64).max(1);
         hall.room.log.trim(keep);
         let freed = before - hall.room.log.bytes();
@@ -232,7 +244,7 @@ impl Router {
     }
 
     /// Puts a chunk into the outbox of everyone in a hall; who has no room for it is behind from here on.
-    fn deliver(&mut self, id: HallId, chunk: &Arc<Chunk>) {
+    pub(super) fn deliver(&mut self, id: HallId, chunk: &Arc<Chunk>) {
         let limit = self.feed_limit();
         let Some(hall) = self.halls.get_mut(id) else { return };
         let is_queue = hall.room.queue.is_some();
@@ -264,7 +276,7 @@ impl Router {
         }
         self.total.add(delivered);
         for conn in behind {
-            self.fall_behind(conn, id, CatchUp { next: chunk.first(), replay_until: Seq(0) });
+            self.fall_behind(conn, id, CatchUp::lag(chunk.first()));
         }
     }
 
@@ -347,6 +359,15 @@ impl Member {
 }
 
 impl Hall {
+    /// What of its messages stays in memory.
+    pub(super) fn tail(&self, now_ms: u64) -> Keep {
+        let mut keep = self.room.keep(now_ms);
+        if self.disk.is_some() && (keep.bytes == 0 || keep.bytes > TAIL_BYTES) {
+            keep.bytes = TAIL_BYTES;
+        }
+        keep
+    }
+
     /// Whether a connection is in here.
     pub(super) fn has(&self, conn: ConnId) -> bool {
         self.members.contains_key(&conn)

@@ -38,7 +38,8 @@ fn can_go(hall: &Hall) -> bool {
     let room = &hall.room;
     hall.room_name().is_some()
         && hall.members.is_empty()
-        && hall.draft.is_none()
+        && !hall.is_busy()
+        && !hall.is_stored()
         && !room.created
         && room.keys.is_empty()
         && room.queue.as_ref().is_none_or(Queue::is_empty)

@@ -74,11 +74,11 @@ pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>)
     }
 }
 
-/// Whether a queue room has a place for one more message of so many bytes.
-pub(super) fn check_backlog(room: &Room, bytes: usize) -> Result<(), ErrorEvent> {
+/// Whether a queue room has a place for one more message of so many bytes, where so many others are on their way to it.
+pub(super) fn check_backlog(room: &Room, waiting: usize, bytes: usize) -> Result<(), ErrorEvent> {
     let Some(queue) = &room.queue else { return Ok(()) };
     let settings = &room.settings;
-    let is_full = (settings.keep_messages > 0 && queue.len() as u64 >= settings.keep_messages)
+    let is_full = (settings.keep_messages > 0 && (queue.len() + waiting) as u64 >= settings.keep_messages)
         || (settings.keep_bytes > 0 && (queue.bytes() + bytes) as u64 > settings.keep_bytes);
     if is_full {
         return Err(ErrorEvent::new(Code::RoomFull, "the backlog is full: wait until workers have done some of it"));

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Router;
+use super::disk::{OnDisk, Then, unavailable};
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{self, Act};
@@ -18,6 +19,9 @@ impl Router {
     pub(super) fn create(&mut self, id: ConnId, tag: Tag, wanted: &Create) -> Result<(), ErrorEvent> {
         let room = &wanted.room;
         check_settings(wanted)?;
+        if wanted.history == Some(HistoryKind::Disk) && !self.disk.exists() {
+            return Err(unavailable("this server keeps history in memory only").room(room));
+        }
         let Some(conn) = self.conns.get(&id) else { return Err(gone()) };
         let identity = conn.identity().clone();
         let stood = self.halls.find(room).is_some();
@@ -33,12 +37,24 @@ impl Router {
         let existed = stood && difference.is_none();
         if !existed {
             rights::check(Act::Configure(difference.unwrap_or("kind")), &standing, &hall.room, room)?;
-            if wanted.kind.is_some_and(|kind| kind != hall.room.settings.kind) && hall.room.log.newest().0 > 0 {
+            let has_messages = hall.room.log.newest().0 > 0 || hall.is_busy();
+            let moves = |history| history != hall.room.settings.history;
+            let is_disk = |history| history == HistoryKind::Disk;
+            let moves_disk = wanted.history.is_some_and(|to| moves(to) && (is_disk(to) || hall.disk.is_some()));
+            if moves_disk && has_messages {
+                let words = "a room that has messages keeps them where they are: delete it first";
+                return Err(ErrorEvent::new(Code::RoomExists, words).room(room));
+            }
+            if wanted.kind.is_some_and(|kind| kind != hall.room.settings.kind) && has_messages {
                 let words = "a room that has messages keeps its kind: delete it first";
                 return Err(ErrorEvent::new(Code::RoomExists, words).room(room));
             }
             hall.room.set(wanted);
             hall.room.created = true;
+            let is_on_disk = hall.room.settings.history == HistoryKind::Disk;
+            if is_on_disk != hall.disk.is_some() {
+                hall.disk = is_on_disk.then(|| Box::new(OnDisk::new()));
+            }
             if wanted.private == Some(true) {
                 hall.room.invited.insert(identity);
             }
@@ -51,8 +67,45 @@ impl Router {
             self.now_a_queue(hall_id);
         }
         let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
-        self.ok(id, tag, ok);
+        if existed {
+            self.ok(id, tag, ok);
+        } else {
+            self.save_and_answer(id, tag, hall_id, ok, |_| {});
+        }
         Ok(())
+    }
+
+    /// Saves what a room is set to, and answers when that is safe; `then` tells the others.
+    fn save_and_answer(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        hall_id: HallId,
+        ok: OkEvent,
+        then: impl FnOnce(&mut Self) + Send + 'static,
+    ) {
+        self.begin_wait(id);
+        self.save(hall_id, Self::answered_when_safe(id, tag, ok, then));
+    }
+
+    /// One thing more that a connection waits for.
+    pub(super) fn begin_wait(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.uncommitted += 1;
+        }
+    }
+
+    /// What is done when a setting is safe, or is not.
+    fn answered_when_safe(id: ConnId, tag: Tag, ok: OkEvent, then: impl FnOnce(&mut Self) + Send + 'static) -> Then {
+        Box::new(move |router, is_done| {
+            if is_done {
+                router.ok(id, tag, ok);
+                then(router);
+            } else {
+                router.error(id, tag, unavailable("the disk has failed: it is not known whether this was kept").op(ok.op));
+            }
+            router.release(id, 0);
+        })
     }
 
     /// Where a room has become a queue room, those who were its workers already take its work, and its dead-letter room, if
@@ -96,7 +149,9 @@ impl Router {
             self.tell(*conn_id, left);
         }
         let place = Some(Place::Room(Arc::clone(room)));
-        self.ok(id, tag, OkEvent { op: "delete", place, ..OkEvent::default() });
+        let ok = OkEvent { op: "delete", place, ..OkEvent::default() };
+        self.begin_wait(id);
+        self.erase(room, Self::answered_when_safe(id, tag, ok, |_| {}));
         Ok(())
     }
 
@@ -122,13 +177,18 @@ impl Router {
         }
         let topic: Arc<str> = hall.room.topic.clone().unwrap_or_default();
         let place = Some(Place::Room(Arc::clone(room)));
-        self.ok(id, tag, OkEvent { op: "topic", place, topic: Some(Arc::clone(&topic)), ..OkEvent::default() });
+        let ok = OkEvent { op: "topic", place, topic: Some(Arc::clone(&topic)), ..OkEvent::default() };
         if is_set {
-            self.tell_members(hall_id, id, || Event::Topic {
-                room: Arc::clone(room),
-                topic: Arc::clone(&topic),
-                by: Arc::clone(&by),
+            let room = Arc::clone(room);
+            self.save_and_answer(id, tag, hall_id, ok, move |router| {
+                router.tell_members(hall_id, id, || Event::Topic {
+                    room: Arc::clone(&room),
+                    topic: Arc::clone(&topic),
+                    by: Arc::clone(&by),
+                });
             });
+        } else {
+            self.ok(id, tag, ok);
         }
         self.touch(hall_id);
         Ok(())
@@ -138,9 +198,6 @@ impl Router {
 /// Whether the settings make sense together.
 fn check_settings(wanted: &Create) -> Result<(), ErrorEvent> {
     let refuse = |code, words: &'static str| Err(ErrorEvent::new(code, words).room(&wanted.room));
-    if wanted.history == Some(HistoryKind::Disk) {
-        return refuse(Code::Unavailable, "this server keeps history in memory only");
-    }
     if wanted.kind == Some(Kind::Queue) && !wanted.room.fits_queue() {
         return refuse(Code::BadName, "a queue room's name has at most 59 bytes");
     }

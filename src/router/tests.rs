@@ -41,7 +41,7 @@ impl Stage {
 
     /// Lets a guest in.
     fn guest(&mut self, conn: u64, nick: &str) {
-        let (outbox, source, drain) = outbox(1 << 20, &self.total);
+        let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &self.total);
         self.ends.insert(conn, (source, drain));
         self.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(conn), outbox })));
         self.says(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#));
@@ -228,7 +228,7 @@ fn a_session_can_be_resumed_until_its_window_is_over() {
         stage.router.handle(Message::Close(ConnId(1), ByeReason::Idle));
         stage.router.settle();
         stage.pass(Duration::from_millis(waited));
-        let (outbox, source, drain) = outbox(1 << 20, &stage.total);
+        let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &stage.total);
         stage.ends.insert(2, (source, drain));
         stage.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(2), outbox })));
         let welcome = stage.says(2, &format!(r#"{{"op":"hello","resume":"{key}"}}"#));

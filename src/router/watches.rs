@@ -127,10 +127,10 @@ impl Router {
         for hall_id in self.halls_under(&pattern) {
             self.trim(hall_id);
             let Some(hall) = self.halls.get(hall_id) else { continue };
-            let is_latest = hall.room.settings.kind == Kind::Latest && !hall.room.log.is_empty();
+            let is_latest = hall.room.settings.kind == Kind::Latest && hall.oldest() <= hall.room.log.newest();
             if is_latest && !hall.has(id) && self.may_observe(id, hall) {
                 let newest = hall.room.log.newest();
-                self.fall_behind(id, hall_id, CatchUp { next: newest, replay_until: newest });
+                self.fall_behind(id, hall_id, CatchUp::replay(newest, newest));
             }
         }
     }

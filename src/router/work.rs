@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Router;
+use super::disk::unavailable;
 use super::halls::{HallId, HallName};
 use super::join::not_joined;
 use super::publish::{CHUNK_BYTES, gone};
@@ -14,6 +15,7 @@ use super::rights::no_such_room;
 use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
 use crate::protocol::json::SenderPart;
 use crate::room::{Given, Task, Verdict};
+use crate::store::{Record, RoomKey, Write};
 
 impl Router {
     /// Lets a member of a queue room take work, or no longer.
@@ -70,9 +72,58 @@ impl Router {
     }
 
     pub(super) fn ack(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seqs: &[Seq]) -> Result<(), ErrorEvent> {
-        self.on_work(id, tag, "ack", room, seqs, |router, hall, seq| {
-            router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()).is_some_and(|queue| queue.ack(id, seq))
-        })
+        let mut done: Vec<(Seq, Task)> = Vec::new();
+        let worked = self.on_work(id, "ack", room, seqs, |router, hall, seq| {
+            let Some(queue) = router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()) else { return false };
+            let task = queue.task(seq).cloned();
+            let is_held = queue.ack(id, seq);
+            done.extend(task.filter(|_| is_held).map(|task| (seq, task)));
+            is_held
+        })?;
+        let Some(hall_id) = self.halls.find(room).filter(|id| self.is_on_disk(*id)) else {
+            return self.worked(id, tag, "ack", room, worked);
+        };
+        let seqs: Vec<Seq> = done.iter().map(|(seq, _)| *seq).collect();
+        if seqs.is_empty() {
+            return self.worked(id, tag, "ack", room, worked);
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.uncommitted += 1;
+        }
+        let room = Arc::clone(room);
+        let key = RoomKey(room.key().into());
+        self.write(
+            |ticket| Write::Finish { ticket, room: key, seqs },
+            Box::new(move |router, is_done| {
+                let answer = if is_done {
+                    router.worked(id, tag.clone(), "ack", &room, worked)
+                } else {
+                    router.put_back_work(hall_id, done);
+                    Err(unavailable("the disk has failed: the work may come again"))
+                };
+                if let Err(error) = answer {
+                    router.error(id, tag, error.op("ack").room(&room));
+                }
+                router.release(id, 0);
+            }),
+        );
+        Ok(())
+    }
+
+    /// Work whose end could not be written down waits again.
+    fn put_back_work(&mut self, hall_id: HallId, tasks: Vec<(Seq, Task)>) {
+        let queue = self.halls.get_mut(hall_id).and_then(|hall| hall.room.queue.as_mut());
+        if let Some(queue) = queue {
+            for (seq, task) in tasks {
+                queue.put_back(seq, task);
+            }
+        }
+        self.halls.count_queued(hall_id);
+        self.touch(hall_id);
+    }
+
+    fn is_on_disk(&self, hall_id: HallId) -> bool {
+        self.halls.get(hall_id).is_some_and(|hall| hall.disk.is_some())
     }
 
     pub(super) fn nack(
@@ -83,7 +134,7 @@ impl Router {
         seqs: &[Seq],
         delay: Duration,
     ) -> Result<(), ErrorEvent> {
-        self.on_work(id, tag, "nack", room, seqs, |router, hall_id, seq| {
+        let worked = self.on_work(id, "nack", room, seqs, |router, hall_id, seq| {
             let now = router.now.instant;
             let Some(hall) = router.halls.get_mut(hall_id) else { return false };
             let max_deliver = hall.room.settings.max_deliver;
@@ -91,10 +142,11 @@ impl Router {
             match queue.and_then(|queue| queue.nack(id, seq, delay, max_deliver, now)) {
                 None => return false,
                 Some(Verdict::Again) => {}
-                Some(Verdict::Dead(task)) => router.bury(hall_id, &task),
+                Some(Verdict::Dead(task)) => router.bury(hall_id, seq, task),
             }
             true
-        })
+        })?;
+        self.worked(id, tag, "nack", room, worked)
     }
 
     pub(super) fn working(
@@ -104,24 +156,24 @@ impl Router {
         room: &Arc<RoomName>,
         seqs: &[Seq],
     ) -> Result<(), ErrorEvent> {
-        self.on_work(id, tag, "working", room, seqs, |router, hall, seq| {
+        let worked = self.on_work(id, "working", room, seqs, |router, hall, seq| {
             let now = router.now.instant;
             let Some(hall) = router.halls.get_mut(hall) else { return false };
             let wait = hall.room.settings.ack_wait;
             hall.room.queue.as_mut().is_some_and(|queue| queue.working(id, seq, wait, now))
-        })
+        })?;
+        self.worked(id, tag, "working", room, worked)
     }
 
-    /// Does something to each message that a worker holds, and names those that it does not.
+    /// Does something to each message that a worker holds; those that it does not hold.
     fn on_work(
         &mut self,
         id: ConnId,
-        tag: Tag,
         op: &'static str,
         room: &Arc<RoomName>,
         seqs: &[Seq],
-        act: impl Fn(&mut Self, HallId, Seq) -> bool,
-    ) -> Result<(), ErrorEvent> {
+        mut act: impl FnMut(&mut Self, HallId, Seq) -> bool,
+    ) -> Result<Vec<Seq>, ErrorEvent> {
         let hall_id = self.halls.find(room).ok_or_else(|| no_such_room(room))?;
         let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
         if !hall.has(id) {
@@ -134,6 +186,18 @@ impl Router {
         let strange: Vec<Seq> = seqs.iter().copied().filter(|seq| !act(self, hall_id, *seq)).collect();
         self.halls.count_queued(hall_id);
         self.touch(hall_id);
+        Ok(strange)
+    }
+
+    /// Answers what was done to work.
+    fn worked(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        op: &'static str,
+        room: &Arc<RoomName>,
+        strange: Vec<Seq>,
+    ) -> Result<(), ErrorEvent> {
         if !strange.is_empty() {
             let words = format!("you do not hold {} of {room}", list(&strange));
             return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
@@ -148,35 +212,59 @@ impl Router {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let max_deliver = hall.room.settings.max_deliver;
         let Some(queue) = hall.room.queue.as_mut() else { return };
-        for (_, task) in queue.expire(max_deliver, self.now.instant) {
-            self.bury(hall_id, &task);
+        for (seq, task) in queue.expire(max_deliver, self.now.instant) {
+            self.bury(hall_id, seq, task);
         }
         self.halls.count_queued(hall_id);
     }
 
     /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.
-    fn bury(&mut self, hall_id: HallId, task: &Task) {
+    fn bury(&mut self, hall_id: HallId, of: Seq, task: Task) {
         let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()?.dead_letter()) else { return };
         let room = Arc::new(room);
         let Ok(dead_id) = self.hall_or_new(&room, &Identity::Guest(0)) else {
             tracing::warn!(%room, "a dead letter is lost: the server has as many rooms as it may");
             return;
         };
+        self.end_buried(hall_id, of, task.clone());
         let Some(dead) = self.halls.get_mut(dead_id) else { return };
         let message = task.chunk.message(task.line as usize);
+        let headers = message.headers.map(str::as_bytes);
+        if dead.disk.is_some() {
+            let (sender, ts) = (Arc::clone(message.sender), self.now.unix_ms);
+            let (body, redacted) = (message.body.as_bytes(), message.redacted);
+            return self.store_letter(dead_id, &Record { sender, to: None, ts, headers, body, key: None, redacted });
+        }
         let (seq, ts) = dead.room.log.number(self.now.unix_ms);
         let place = Place::Room(room);
         let (_, draft) =
             dead.draft.get_or_insert_with(|| (place, Draft::new(seq, self.spare.pop().unwrap_or_default())));
         if let HallName::Room(_, head) = &dead.name {
             let part = SenderPart::new(Arc::clone(message.sender));
-            head.message(draft, &part, ts, message.headers.map(str::as_bytes), message.body.as_bytes());
+            head.message(draft, &part, ts, headers, message.body.as_bytes());
         }
         let is_full = draft.bytes.len() >= CHUNK_BYTES;
         self.touch(dead_id);
         if is_full {
             self.flush(dead_id);
         }
+    }
+
+    /// Takes a message that goes to the dead letters off the disk, in the same batch that puts it there.
+    fn end_buried(&mut self, hall_id: HallId, seq: Seq, task: Task) {
+        if !self.is_on_disk(hall_id) {
+            return;
+        }
+        let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()) else { return };
+        let room = RoomKey(room.key().into());
+        self.write(
+            |ticket| Write::Finish { ticket, room, seqs: vec![seq] },
+            Box::new(move |router, is_done| {
+                if !is_done {
+                    router.put_back_work(hall_id, vec![(seq, task)]);
+                }
+            }),
+        );
     }
 }
 

@@ -84,7 +84,8 @@ impl Server {
         let stop_routing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
-        let mut routing = tasks.spawn(router::run(state, mailbox, controls, stop_routing.clone()));
+        let (_, stored) = mpsc::channel(1);
+        let mut routing = tasks.spawn(router::run(state, mailbox, controls, stored, stop_routing.clone()));
         let services = Services {
             router: handle,
             sessions: Arc::clone(&sessions),

@@ -179,8 +179,8 @@ pub enum Event {
     Trimmed(RoomKey, Seq),
     /// What was read, or why not.
     Read(Ticket, Result<Found, ReadError>),
-    /// The store is well again after a failure, and this is what is there.
-    Restored(Vec<RoomState>),
+    /// The store is well again after a failure, and this is what is there; the values beside the messages are left out.
+    Restored(Box<Contents>),
 }
 
 /// What a store holds of a room.

@@ -6,7 +6,7 @@ use crate::model::Rendition;
 impl Stage {
     /// Lets somebody in who has not said `hello`.
     fn stranger(&mut self, conn: u64) {
-        let (outbox, source, drain) = outbox(1 << 20, &self.total);
+        let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &self.total);
         self.ends.insert(conn, (source, drain));
         self.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(conn), outbox })));
     }

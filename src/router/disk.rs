@@ -1,0 +1,420 @@
+//! Rooms on disk: what is sent there waits for the store, and is numbered, acknowledged and delivered when it is safe.
+//!
+//! A `send` becomes a record in its hall's draft. When the round ends, all drafts and whatever else is to be made lasting go to
+//! the store as one batch; what comes back is told and delivered in the order of the store. Nothing here waits: a batch
+//! that the store does not take is refused to those who sent it.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::halls::HallId;
+use super::publish::{CHUNK_BYTES, gone};
+use super::Router;
+use crate::model::{Chunk, Code, ConnId, ErrorEvent, Event, Place, RoomName, Send, Seq, Tag};
+use crate::room::{Keep, Key};
+use crate::store::{Boot, Committed, Found, GroupDraft, ReadError, Record, RoomKey, Store, Stretch, Ticket, Write};
+
+/// What a message costs on its way beside its text.
+const RECORD_COST: usize = 128;
+
+/// Bytes of a disk room's newest messages that stay in memory: what its members missed while they were written to for a moment,
+/// and what people see who come in.
+pub(super) const TAIL_BYTES: u64 = 256 << 10;
+
+/// What is done once the store has answered a write.
+pub(super) type Then = Box<dyn FnOnce(&mut Router, bool) + std::marker::Send>;
+
+/// What is done once the store has answered a read.
+pub(super) type ThenRead = Box<dyn FnOnce(&mut Router, Result<Found, ReadError>) + std::marker::Send>;
+
+/// What a hall on disk has beside its room.
+#[derive(Debug, Default)]
+pub(super) struct OnDisk {
+    /// The oldest number that the store keeps.
+    pub oldest: Seq,
+    /// Whether the store knows what the room is set to.
+    pub is_saved: bool,
+    /// Messages taken and not handed to the store yet.
+    draft: Option<(GroupDraft, Vec<Sent>)>,
+    /// Messages taken and not committed.
+    pub uncommitted: usize,
+    /// Keys of those, and who else waits for each.
+    keys: HashMap<Key, Vec<(ConnId, Tag)>>,
+}
+
+impl OnDisk {
+    /// A room that holds nothing yet.
+    pub(super) fn new() -> Self {
+        Self { oldest: Seq(1), ..Self::default() }
+    }
+
+    /// Keys of messages that are not committed.
+    pub(super) fn pending_keys(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+/// A message on its way to the store.
+#[derive(Debug)]
+struct Sent {
+    conn: ConnId,
+    tag: Tag,
+    key: Option<Key>,
+    cost: usize,
+}
+
+/// An append on its way.
+#[derive(Debug)]
+struct Flight {
+    room: RoomKey,
+    name: Arc<RoomName>,
+    sent: Vec<Sent>,
+}
+
+/// The router's side of the store.
+pub(super) struct Disk {
+    store: Option<Arc<dyn Store>>,
+    boot: Boot,
+    /// What keys are hashed with.
+    pub secret: [u8; 16],
+    /// Whether it failed and has not said that it is well again.
+    pub is_down: bool,
+    tickets: u64,
+    /// What this round hands over.
+    batch: Vec<Write>,
+    appends: HashMap<Ticket, Flight>,
+    writes: HashMap<Ticket, Then>,
+    reads: HashMap<Ticket, ThenRead>,
+    /// Reads of those who are behind, each with a number of its own.
+    readings: u64,
+    /// Those for whom the store had no room, longest first.
+    pub unread: VecDeque<(ConnId, HallId)>,
+    /// Connections that nothing keeps any more from going on.
+    released: Vec<ConnId>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("store", &self.store).field("is_down", &self.is_down).finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    pub(super) fn new(store: Option<Arc<dyn Store>>, boot: Boot, secret: [u8; 16]) -> Self {
+        Self {
+            store,
+            boot,
+            secret,
+            is_down: false,
+            tickets: 0,
+            batch: Vec::new(),
+            appends: HashMap::new(),
+            writes: HashMap::new(),
+            reads: HashMap::new(),
+            readings: 0,
+            unread: VecDeque::new(),
+            released: Vec::new(),
+        }
+    }
+
+    /// Whether there is a store at all.
+    pub(super) const fn exists(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Whether the store owes an answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        !(self.appends.is_empty() && self.writes.is_empty() && self.batch.is_empty())
+    }
+
+    /// Whether this round has nothing left to do here.
+    pub(super) fn is_settled(&self) -> bool {
+        self.batch.is_empty() && self.released.is_empty()
+    }
+
+    /// A number for a read of one who is behind.
+    pub(super) const fn reading(&mut self) -> u64 {
+        self.readings += 1;
+        self.readings
+    }
+
+    /// A name for what is asked next.
+    pub(super) const fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+}
+
+/// What is said where the disk does not take what was sent.
+pub(super) fn unavailable(words: &str) -> ErrorEvent {
+    ErrorEvent::new(Code::Unavailable, words.to_owned())
+}
+
+impl Router {
+    /// Takes a message for a room on disk; its number comes with its commit, unless it is the repeat of one that has its own.
+    pub(super) fn accept_on_disk(
+        &mut self,
+        id: ConnId,
+        hall_id: HallId,
+        bytes: &Bytes,
+        tag: &Tag,
+        send: &Send,
+    ) -> Result<(), ErrorEvent> {
+        let (Some(conn), Some(hall)) = (self.conns.get_mut(&id), self.halls.get_mut(hall_id)) else {
+            return Err(gone());
+        };
+        let Some(disk) = &mut hall.disk else { return Err(gone()) };
+        if self.disk.is_down || !self.disk.exists() {
+            return Err(unavailable("the disk has failed: try again later, with the same idempotency_key"));
+        }
+        let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text, &self.disk.secret));
+        if let Some(waiting) = key.and_then(|key| disk.keys.get_mut(&key)) {
+            waiting.push((id, tag.clone()));
+            conn.uncommitted += 1;
+            return Ok(());
+        }
+        let headers = send.headers.map(|span| span.of(bytes));
+        let body = send.body.of(bytes);
+        let record = Record {
+            sender: Arc::clone(conn.sender()),
+            to: None,
+            ts: self.now.unix_ms,
+            headers,
+            body,
+            key: key.map(|key| key.0),
+            redacted: false,
+        };
+        let (draft, sent) = disk.draft.get_or_insert_with(|| (GroupDraft::new(self.disk.boot), Vec::new()));
+        draft.push(&record);
+        let cost = body.len() + headers.map_or(0, <[u8]>::len) + RECORD_COST;
+        sent.push(Sent { conn: id, tag: tag.clone(), key, cost });
+        disk.keys.extend(key.map(|key| (key, Vec::new())));
+        disk.uncommitted += 1;
+        conn.uncommitted += 1;
+        conn.outbox.hold(cost);
+        let is_full = draft.bytes() >= CHUNK_BYTES || hall.room.queue.is_some();
+        self.touch(hall_id);
+        if is_full {
+            self.stage(hall_id);
+        }
+        Ok(())
+    }
+
+    /// Takes a message of the server's own for a room on disk.
+    pub(super) fn store_letter(&mut self, hall_id: HallId, record: &Record<'_>) {
+        let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) else { return };
+        let (draft, sent) = disk.draft.get_or_insert_with(|| (GroupDraft::new(self.disk.boot), Vec::new()));
+        draft.push(record);
+        sent.push(Sent { conn: ConnId(0), tag: Tag::None, key: None, cost: 0 });
+        disk.uncommitted += 1;
+        self.touch(hall_id);
+    }
+
+    /// Puts what a hall took into the round's batch.
+    pub(super) fn stage(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let Some((draft, sent)) = hall.disk.as_mut().and_then(|disk| disk.draft.take()) else { return };
+        let Some(name) = hall.room_name().map(Arc::clone) else { return };
+        let keep = if hall.room.queue.is_some() { Keep::ALL } else { hall.room.keep(self.now.unix_ms) };
+        let epoch = hall.room.log.epoch().clone();
+        let room = RoomKey(name.key().into());
+        self.save_once(hall_id);
+        let ticket = self.disk.ticket();
+        let group = Arc::new(draft.seal());
+        self.disk.batch.push(Write::Append { ticket, room: room.clone(), epoch, keep, group });
+        self.disk.appends.insert(ticket, Flight { room, name, sent });
+    }
+
+    /// Has something made lasting with this round's batch, and `then` what is to be done when it is, or is not.
+    pub(super) fn write(&mut self, write: impl FnOnce(Ticket) -> Write, then: Then) {
+        let ticket = self.disk.ticket();
+        self.disk.batch.push(write(ticket));
+        self.disk.writes.insert(ticket, then);
+    }
+
+    /// Has a stretch read, and `then` what is to be done with it; whether the store takes it.
+    pub(super) fn read(&mut self, stretch: Stretch, then: ThenRead) -> bool {
+        let ticket = self.disk.ticket();
+        let Some(store) = &self.disk.store else { return false };
+        let is_taken = store.read(ticket, stretch).is_ok();
+        if is_taken {
+            self.disk.reads.insert(ticket, then);
+        }
+        is_taken
+    }
+
+    /// Hands the round's batch to the store.
+    pub(super) fn submit(&mut self) {
+        if self.disk.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.disk.batch);
+        let tickets: Vec<Ticket> = batch.iter().map(Write::ticket).collect();
+        let refused = match &self.disk.store {
+            Some(store) if !self.disk.is_down => store.write(batch).err().map(|refused| refused.to_string()),
+            _ => Some("the disk has failed".to_owned()),
+        };
+        if let Some(words) = refused {
+            self.fail(&tickets, &words);
+        }
+    }
+
+    /// Takes what the store says.
+    pub fn stored(&mut self, event: crate::store::Event) {
+        use crate::store::Event as Said;
+        match event {
+            Said::Committed(committed) => self.committed(&committed),
+            Said::Done(ticket) => {
+                if let Some(then) = self.disk.writes.remove(&ticket) {
+                    then(self, true);
+                }
+            }
+            Said::Failed(tickets) => {
+                self.disk.is_down = true;
+                self.fail(&tickets, "the disk has failed: it is not known whether this was stored");
+            }
+            Said::Trimmed(room, oldest) => {
+                let hall = self.halls.find_key(&room).and_then(|hall| self.halls.get_mut(hall));
+                if let Some(disk) = hall.and_then(|hall| hall.disk.as_mut()) {
+                    disk.oldest = disk.oldest.max(oldest);
+                }
+            }
+            Said::Read(ticket, found) => {
+                if let Some(then) = self.disk.reads.remove(&ticket) {
+                    then(self, found);
+                }
+                self.read_again();
+            }
+            Said::Restored(contents) => self.restored(*contents),
+        }
+    }
+
+    /// Lets connections go on whose messages are safe now.
+    pub(super) fn go_on(&mut self) {
+        while let Some(id) = self.disk.released.pop() {
+            self.carry_on(id);
+        }
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        let flight = committed.ticket.and_then(|ticket| self.disk.appends.remove(&ticket));
+        let hall_id = self.hall_of(committed);
+        let name = flight.as_ref().map(|flight| Arc::clone(&flight.name));
+        let name = name.or_else(|| RoomName::parse(&committed.room.0).ok().map(Arc::new));
+        let Some(name) = name else { return };
+        let place = Place::Room(name);
+        let (boot, first, floor) = (self.disk.boot, committed.first, committed.floor);
+        let chunks = committed.group.chunks(boot, &place, first, floor, |_| true);
+        if let Some(flight) = flight {
+            let times: Vec<u64> = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts)).collect();
+            for (at, (sent, ts)) in flight.sent.into_iter().zip(times).enumerate() {
+                let seq = Seq(first.0 + at as u64);
+                self.acknowledge(hall_id, &place, sent, seq, ts);
+            }
+        }
+        let Some(hall_id) = hall_id else { return };
+        for chunk in chunks {
+            self.take_in(hall_id, &chunk);
+        }
+    }
+
+    /// The hall that a commit is for, where it still has that numbering.
+    fn hall_of(&mut self, committed: &Committed) -> Option<HallId> {
+        let id = self.halls.find_key(&committed.room)?;
+        let hall = self.halls.get_mut(id)?;
+        if hall.room.log.epoch() != &committed.epoch {
+            if hall.room.log.newest() != Seq(0) {
+                return None;
+            }
+            // Another server brought the room into being first.
+            hall.room.log = crate::room::Log::new(committed.epoch.clone());
+        }
+        Some(id)
+    }
+
+    /// Takes committed messages into a hall and delivers them.
+    pub(super) fn take_in(&mut self, hall_id: HallId, chunk: &Arc<Chunk>) {
+        self.flush_answers();
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        if chunk.first() != hall.room.log.newest().next() {
+            return;
+        }
+        hall.room.log.advance(chunk);
+        self.keep(hall_id, chunk);
+        self.deliver(hall_id, chunk);
+        self.touch(hall_id);
+    }
+
+    fn acknowledge(&mut self, hall_id: Option<HallId>, place: &Place, sent: Sent, seq: Seq, ts: u64) {
+        let Sent { conn, tag, key, cost } = sent;
+        let now = self.now.instant;
+        let hall = hall_id.and_then(|hall| self.halls.get_mut(hall));
+        let mut waiting = Vec::new();
+        if let Some(hall) = hall
+            && let Some(disk) = &mut hall.disk
+        {
+            disk.uncommitted -= 1;
+            if let Some(key) = key {
+                waiting = disk.keys.remove(&key).unwrap_or_default();
+                hall.room.keys.insert(key, seq, ts, now);
+            }
+        }
+        if tag.wants_ok() {
+            self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: false });
+        }
+        self.release(conn, cost);
+        for (conn, tag) in waiting {
+            if tag.wants_ok() {
+                self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: true });
+            }
+            self.release(conn, 0);
+        }
+    }
+
+    /// Answers those whose writes did not happen, or may not have.
+    fn fail(&mut self, tickets: &[Ticket], words: &str) {
+        for ticket in tickets {
+            if let Some(flight) = self.disk.appends.remove(ticket) {
+                self.fail_sends(flight, words);
+            }
+            if let Some(then) = self.disk.writes.remove(ticket) {
+                then(self, false);
+            }
+        }
+    }
+
+    fn fail_sends(&mut self, flight: Flight, words: &str) {
+        let Flight { room, name, sent } = flight;
+        let hall_id = self.halls.find_key(&room);
+        for Sent { conn, tag, key, cost } in sent {
+            let disk = hall_id.and_then(|hall| self.halls.get_mut(hall)).and_then(|hall| hall.disk.as_mut());
+            let mut waiting = Vec::new();
+            if let Some(disk) = disk {
+                disk.uncommitted = disk.uncommitted.saturating_sub(1);
+                waiting = key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
+            }
+            self.error(conn, tag, unavailable(words).op("send").room(&name));
+            self.release(conn, cost);
+            for (conn, tag) in waiting {
+                self.error(conn, tag, unavailable(words).op("send").room(&name));
+                self.release(conn, 0);
+            }
+        }
+        if let Some(hall_id) = hall_id {
+            self.touch(hall_id);
+        }
+    }
+
+    /// One thing fewer that a connection waits for.
+    pub(super) fn release(&mut self, id: ConnId, cost: usize) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.outbox.release(cost);
+        conn.uncommitted = conn.uncommitted.saturating_sub(1);
+        if conn.uncommitted == 0 {
+            self.disk.released.push(id);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The part of the past that is on disk alone: read beside the writes, and handed on when it has come.
+//!
+//! One who is behind gets a stretch at a time, as long as its outbox has room for another; a page of history is read once.
+//! What is still in memory never comes this way.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::catchup::{lost, put};
+use super::conns::CatchUp;
+use super::disk::unavailable;
+use super::halls::HallId;
+use crate::model::{Chunk, ConnId, Event, Seq, Tag};
+use crate::store::{Found, ReadError, RoomKey, Stretch};
+
+/// Encoded bytes that are read at once for one who is behind: some hundred system calls fewer than with a page each, and a
+/// quarter of an outbox as it is by default.
+const STRETCH_BYTES: usize = 256 << 10;
+
+/// Messages of such a stretch: as many of the shortest as it holds.
+const STRETCH_COUNT: usize = STRETCH_BYTES / 64;
+
+impl Router {
+    /// Has the next messages read that a connection needs; whether it has to wait for room in its outbox first.
+    pub(super) fn read_on(&mut self, id: ConnId, hall_id: HallId, at: CatchUp) -> bool {
+        let limit = self.feed_limit();
+        let bytes = STRETCH_BYTES.min(limit / 2);
+        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get(hall_id)) else { return false };
+        let Some(name) = hall.room_name() else { return false };
+        if !conn.outbox.fits(bytes, limit) {
+            return true;
+        }
+        let stretch = Stretch {
+            room: RoomKey(name.key().into()),
+            place: hall.place_for(conn.identity()),
+            first: at.next,
+            end: hall.room.log.newest().next(),
+            since: at.since,
+            until: u64::MAX,
+            is_forward: true,
+            count: STRETCH_COUNT,
+            bytes,
+        };
+        let end = stretch.end;
+        let reading = self.disk.reading();
+        let then = Box::new(move |router: &mut Self, found| router.read_back(id, hall_id, (reading, end), found));
+        if !self.read(stretch, then) {
+            // The store has as many reads as it takes: the next one that ends makes room.
+            self.disk.unread.push_back((id, hall_id));
+        }
+        let lag = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id));
+        if let Some(lag) = lag {
+            *lag = CatchUp { reading: Some(reading), ..at };
+        }
+        false
+    }
+
+    /// Asks again for what the store had no room for.
+    pub(super) fn read_again(&mut self) {
+        let Some((id, hall)) = self.disk.unread.pop_front() else { return };
+        if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall)) {
+            lag.reading = None;
+            self.catch_up(id);
+        }
+    }
+
+    /// Hands on what was read for one who is behind.
+    fn read_back(
+        &mut self,
+        id: ConnId,
+        hall_id: HallId,
+        (reading, end): (u64, Seq),
+        found: Result<Found, ReadError>,
+    ) {
+        let lag = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id));
+        // One who has left, or joined anew, does not wait for this any more.
+        let Some(lag) = lag.filter(|lag| lag.reading == Some(reading)) else { return };
+        lag.reading = None;
+        let at = *lag;
+        match found {
+            Ok(found) => self.hand_on(id, hall_id, at, end, found),
+            Err(error) => {
+                tracing::error!(%error, "history cannot be read");
+                self.skip(id, hall_id, at, end);
+            }
+        }
+        self.catch_up(id);
+    }
+
+    fn hand_on(&mut self, id: ConnId, hall_id: HallId, mut at: CatchUp, end: Seq, found: Found) {
+        let limit = self.feed_limit();
+        let Some(conn) = self.conns.get(&id) else { return };
+        let (echo, outbox) = (conn.echo, conn.outbox.clone());
+        let mut fed = 0;
+        let mut is_full = false;
+        for chunk in &found.chunks {
+            let lines = wanted(chunk, &at);
+            if lines.is_empty() {
+                continue;
+            }
+            let first = Seq(chunk.first().0 + lines.start as u64);
+            if at.since == 0 && first > at.next {
+                self.skip(id, hall_id, at, first);
+            }
+            at.since = 0;
+            match put(&outbox, id, chunk, &lines, (echo, at.replay_until), limit) {
+                Some(bytes) => fed += bytes,
+                None => {
+                    at.next = first;
+                    is_full = true;
+                    break;
+                }
+            }
+            at.next = chunk.last().next();
+        }
+        self.total.add(fed);
+        if !is_full && !found.more && at.next < end {
+            if at.since == 0 {
+                self.skip(id, hall_id, at, end);
+            }
+            at = CatchUp { next: end, since: 0, ..at };
+        }
+        if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id)) {
+            *lag = at;
+        }
+    }
+
+    /// Tells one who is behind of numbers that cannot be read, and goes on behind them.
+    fn skip(&mut self, id: ConnId, hall_id: HallId, at: CatchUp, next: Seq) {
+        let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get(hall_id)) else { return };
+        let event = lost(at, next, hall.place_for(conn.identity()));
+        self.tell(id, event);
+        self.flush_answers();
+        if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id)) {
+            *lag = CatchUp { next, since: 0, reading: None, ..at };
+        }
+    }
+
+    /// Has a page of history read and answers with it.
+    pub(super) fn read_page(
+        &mut self,
+        id: ConnId,
+        tag: Tag,
+        hall_id: HallId,
+        stretch: Stretch,
+        make: impl FnOnce(&mut Self, Found) -> Event + Send + 'static,
+    ) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.uncommitted += 1;
+        }
+        let asked = tag.clone();
+        let then = Box::new(move |router: &mut Self, found: Result<Found, ReadError>| {
+            match found {
+                Ok(found) if router.halls.get(hall_id).is_some() => {
+                    let damaged = found.damaged.clone();
+                    for (first, last) in damaged {
+                        if let Some(place) = router.place_of(id, hall_id) {
+                            router.tell(id, Event::Gap { place, first, last });
+                        }
+                    }
+                    let event = make(router, found);
+                    router.tell(id, event);
+                }
+                Ok(_) => router.error(id, tag, unavailable("the room was deleted meanwhile").op("history")),
+                Err(error) => {
+                    tracing::error!(%error, "history cannot be read");
+                    router.error(id, tag, unavailable("the history cannot be read").op("history"));
+                }
+            }
+            router.release(id, 0);
+        });
+        if !self.read(stretch, then) {
+            self.error(id, asked, unavailable("too much is being read: try again").op("history"));
+            self.release(id, 0);
+        }
+    }
+}
+
+/// The lines of a chunk that one who is behind wants.
+fn wanted(chunk: &Arc<Chunk>, at: &CatchUp) -> std::ops::Range<usize> {
+    let mut lines = chunk.from(at.next);
+    lines.start += chunk.lines()[lines.clone()].partition_point(|line| line.ts < at.since);
+    lines
+}
