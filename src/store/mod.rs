@@ -15,14 +15,20 @@
 //!   [`Event::Restored`]; the tickets in flight are answered with [`Event::Failed`], their outcome unknown.
 //! - The time of a message is never below that of the one before it in its room.
 
+#[cfg(test)]
+mod double;
+#[cfg(test)]
+mod gather;
 mod record;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Chunk, Epoch, Place, Seq};
-use crate::room::Keep;
 
+#[cfg(test)]
+pub use double::Double;
 pub use record::{Boot, Group, GroupDraft, Record};
 
 /// A room as the store knows it: the compared form of its name, or the pair whose direct messages it holds.
@@ -37,6 +43,18 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pos(pub u64);
 
+/// What a room keeps; 0 means no limit. A group that is kept in part counts as a whole by its bytes, and by age a message
+/// goes with the newest of its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages, to the last one.
+    pub messages: u64,
+    /// Bytes as they are stored; the newest group stays, however large.
+    pub bytes: u64,
+    /// How old the messages may become, also while nobody appends.
+    pub age: Duration,
+}
+
 /// One thing to be made lasting.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -49,7 +67,7 @@ pub enum Write {
         /// The numbering, where the room is new to the store; else its own one stays.
         epoch: Epoch,
         /// What the room keeps from now on; zeros mean everything.
-        keep: Keep,
+        keep: Retention,
         /// The messages.
         group: Arc<Group>,
     },
@@ -190,7 +208,7 @@ pub struct RoomState {
     pub room: RoomKey,
     /// Its numbering.
     pub epoch: Epoch,
-    /// The oldest number kept; behind the newest where nothing is.
+    /// The oldest number kept, or one of finished work before it; behind the newest where nothing is kept.
     pub oldest: Seq,
     /// The newest number given.
     pub newest: Seq,

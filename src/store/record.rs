@@ -35,6 +35,8 @@ pub struct Boot(pub u64);
 pub struct Group {
     bytes: Bytes,
     count: u32,
+    keyed: u32,
+    last_ts: u64,
 }
 
 /// One message of a group, borrowed from it.
@@ -61,6 +63,7 @@ pub struct Record<'a> {
 pub struct GroupDraft {
     bytes: Vec<u8>,
     count: u32,
+    keyed: u32,
     last_ts: u64,
     senders: SmallVec<[Arc<Sender>; 4]>,
 }
@@ -72,7 +75,7 @@ impl GroupDraft {
         bytes.push(VERSION);
         bytes.extend_from_slice(&boot.0.to_le_bytes());
         bytes.extend_from_slice(&[0; 8]);
-        Self { bytes, count: 0, last_ts: 0, senders: SmallVec::new() }
+        Self { bytes, count: 0, keyed: 0, last_ts: 0, senders: SmallVec::new() }
     }
 
     /// Bytes so far.
@@ -114,12 +117,14 @@ impl GroupDraft {
             self.bytes.extend_from_slice(&key.to_le_bytes());
         }
         self.last_ts = ts;
+        self.keyed += u32::from(record.key.is_some());
         self.count += 1;
     }
 
     /// The group.
     pub fn seal(self) -> Group {
-        Group { bytes: Bytes::from(self.bytes), count: self.count }
+        let Self { bytes, count, keyed, last_ts, .. } = self;
+        Group { bytes: Bytes::from(bytes), count, keyed, last_ts }
     }
 
     fn sender(&mut self, sender: &Arc<Sender>) {
@@ -162,9 +167,13 @@ impl Group {
     /// A group read back, if the bytes are one to the last.
     pub fn parse(bytes: &Bytes) -> Option<Self> {
         let mut records = Records::new(bytes, Boot(0))?;
-        let count = records.by_ref().count();
+        let (mut count, mut keyed) = (0, 0);
+        for record in records.by_ref() {
+            count += 1;
+            keyed += u32::from(record.key.is_some());
+        }
         let is_whole = records.left.is_empty() && count > 0;
-        (is_whole).then(|| Self { count: count as u32, bytes: bytes.clone() })
+        is_whole.then(|| Self { bytes: bytes.clone(), count, keyed, last_ts: records.ts })
     }
 
     /// The group as it is stored.
@@ -175,6 +184,16 @@ impl Group {
     /// Its messages; never 0.
     pub const fn count(&self) -> u32 {
         self.count
+    }
+
+    /// How many of its messages have an idempotency key.
+    pub const fn keyed(&self) -> u32 {
+        self.keyed
+    }
+
+    /// The time of its last message by its record, in Unix milliseconds.
+    pub const fn last_ts(&self) -> u64 {
+        self.last_ts
     }
 
     /// The messages in order, as the server in that life of it sees them.
