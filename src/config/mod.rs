@@ -313,22 +313,17 @@ impl Default for History {
     }
 }
 
-/// Messages that a room keeps: some days of talk, some minutes of a sensor.
-const KEEP_MESSAGES: u64 = 10_000;
-
-/// Bytes that a room keeps: a thousand members catch up from it without the server noticing.
-const KEEP_BYTES: u64 = 8 << 20;
-
 impl Config {
     /// The settings that a room comes into being with.
     pub fn settings(&self, room: &RoomName) -> Settings {
         let found = self.rooms.iter().find(|rule| rule.pattern.matches(room));
+        let history = found.and_then(|rule| rule.history).unwrap_or_default();
         Settings {
             kind: found.and_then(|rule| rule.kind).unwrap_or_default(),
-            history: found.and_then(|rule| rule.history).unwrap_or_default(),
+            history,
             private: found.and_then(|rule| rule.private).unwrap_or(false),
-            keep_messages: found.and_then(|rule| rule.keep_messages).unwrap_or(KEEP_MESSAGES),
-            keep_bytes: found.and_then(|rule| rule.keep_bytes).unwrap_or(KEEP_BYTES),
+            keep_messages: found.and_then(|rule| rule.keep_messages).unwrap_or(history.keep_messages()),
+            keep_bytes: found.and_then(|rule| rule.keep_bytes).unwrap_or(history.keep_bytes()),
             keep_age: found.and_then(|rule| rule.keep_age).unwrap_or(Duration::ZERO),
             ack_wait: found.and_then(|rule| rule.ack_wait).unwrap_or(self.queue.ack_wait),
             max_deliver: found.and_then(|rule| rule.max_deliver).unwrap_or(self.queue.max_deliver),
@@ -341,8 +336,8 @@ impl Config {
             kind: Kind::Fanout,
             history: HistoryKind::Memory,
             private: true,
-            keep_messages: KEEP_MESSAGES,
-            keep_bytes: KEEP_BYTES,
+            keep_messages: HistoryKind::Memory.keep_messages(),
+            keep_bytes: HistoryKind::Memory.keep_bytes(),
             keep_age: Duration::ZERO,
             ack_wait: self.queue.ack_wait,
             max_deliver: self.queue.max_deliver,

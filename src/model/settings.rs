@@ -54,6 +54,28 @@ impl HistoryKind {
     }
 }
 
+impl HistoryKind {
+    /// Messages that a room keeps where nobody says otherwise; 0 means no limit.
+    pub const fn keep_messages(self) -> u64 {
+        match self {
+            // Some days of talk, some minutes of a sensor.
+            Self::None | Self::Memory => 10_000,
+            // What it takes on disk is what counts there.
+            Self::Disk => 0,
+        }
+    }
+
+    /// Bytes of messages that a room keeps where nobody says otherwise.
+    pub const fn keep_bytes(self) -> u64 {
+        match self {
+            // A thousand members catch up from it without the server noticing.
+            Self::None | Self::Memory => 8 << 20,
+            // Years of talk, a day of a busy sensor; ten such rooms still fit the smallest disk that servers have.
+            Self::Disk => 1 << 30,
+        }
+    }
+}
+
 /// The settings one room has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

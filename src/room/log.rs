@@ -34,11 +34,6 @@ pub struct Keep {
     pub since: u64,
 }
 
-impl Keep {
-    /// Everything.
-    pub const ALL: Self = Self { messages: 0, bytes: 0, since: 0 };
-}
-
 impl Log {
     /// An empty log.
     pub fn new(epoch: Epoch) -> Self {
@@ -65,6 +60,11 @@ impl Log {
     /// The newest number given.
     pub const fn newest(&self) -> Seq {
         self.newest
+    }
+
+    /// The newest time given, in Unix milliseconds.
+    pub const fn last_ts(&self) -> u64 {
+        self.last_ts
     }
 
     /// The oldest number kept; behind the newest where nothing is.

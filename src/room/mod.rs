@@ -81,6 +81,15 @@ impl Room {
     /// Takes every setting that `wanted` names.
     pub fn set(&mut self, wanted: &Create) {
         let have = &mut self.settings;
+        if let Some(history) = wanted.history.filter(|history| *history != have.history) {
+            // What nobody set is as such a room has it.
+            if have.keep_messages == have.history.keep_messages() {
+                have.keep_messages = history.keep_messages();
+            }
+            if have.keep_bytes == have.history.keep_bytes() {
+                have.keep_bytes = history.keep_bytes();
+            }
+        }
         have.kind = wanted.kind.unwrap_or(have.kind);
         have.history = wanted.history.unwrap_or(have.history);
         have.private = wanted.private.unwrap_or(have.private);

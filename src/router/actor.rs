@@ -84,11 +84,7 @@ fn hear(router: &mut Router, events: &mut Vec<store::Event>) {
 }
 
 /// Waits until the store has answered everything, within what a shutdown has for it.
-async fn await_store(
-    router: &mut Router,
-    stored: &mut mpsc::Receiver<store::Event>,
-    events: &mut Vec<store::Event>,
-) {
+async fn await_store(router: &mut Router, stored: &mut mpsc::Receiver<store::Event>, events: &mut Vec<store::Event>) {
     let answered = tokio::time::timeout(router.patience(), async {
         while router.awaits_store() && stored.recv_many(events, ROUND).await > 0 {
             hear(router, events);

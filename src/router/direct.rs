@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::Router;
-use super::halls::{HallId, HallName};
+use super::hall::HallName;
+use super::halls::HallId;
 use super::publish::gone;
 use crate::model::{Code, ConnId, ErrorEvent, Nick, Part};
 

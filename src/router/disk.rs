@@ -1,8 +1,8 @@
-//! Rooms on disk: what is sent there waits for the store, and is numbered, acknowledged and delivered when it is safe.
+//! Rooms on disk: what is sent there is handed to the store, which says when it is safe.
 //!
 //! A `send` becomes a record in its hall's draft. When the round ends, all drafts and whatever else is to be made lasting go to
-//! the store as one batch; what comes back is told and delivered in the order of the store. Nothing here waits: a batch
-//! that the store does not take is refused to those who sent it.
+//! the store as one batch; `commits` does what comes back. Nothing here waits: a batch that the store does not take is
+//! refused to those who sent it.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Router;
 use super::halls::HallId;
 use super::publish::{CHUNK_BYTES, gone};
-use super::Router;
-use crate::model::{Chunk, Code, ConnId, ErrorEvent, Event, Place, RoomName, Send, Seq, Tag};
-use crate::room::{Keep, Key};
-use crate::store::{Boot, Committed, Found, GroupDraft, ReadError, Record, RoomKey, Store, Stretch, Ticket, Write};
+use crate::model::{Code, ConnId, ErrorEvent, Kind, RoomName, Send, Seq, Tag};
+use crate::room::{Key, Room};
+use crate::store::{Boot, Found, GroupDraft, ReadError, Record, Retention, RoomKey, Store, Stretch, Ticket, Write};
 
 /// What a message costs on its way beside its text.
 const RECORD_COST: usize = 128;
@@ -42,7 +42,7 @@ pub(super) struct OnDisk {
     /// Messages taken and not committed.
     pub uncommitted: usize,
     /// Keys of those, and who else waits for each.
-    keys: HashMap<Key, Vec<(ConnId, Tag)>>,
+    pub keys: HashMap<Key, Vec<(ConnId, Tag)>>,
 }
 
 impl OnDisk {
@@ -59,25 +59,25 @@ impl OnDisk {
 
 /// A message on its way to the store.
 #[derive(Debug)]
-struct Sent {
-    conn: ConnId,
-    tag: Tag,
-    key: Option<Key>,
-    cost: usize,
+pub(super) struct Sent {
+    pub conn: ConnId,
+    pub tag: Tag,
+    pub key: Option<Key>,
+    pub cost: usize,
 }
 
 /// An append on its way.
 #[derive(Debug)]
-struct Flight {
-    room: RoomKey,
-    name: Arc<RoomName>,
-    sent: Vec<Sent>,
+pub(super) struct Flight {
+    pub room: RoomKey,
+    pub name: Arc<RoomName>,
+    pub sent: Vec<Sent>,
 }
 
 /// The router's side of the store.
 pub(super) struct Disk {
     store: Option<Arc<dyn Store>>,
-    boot: Boot,
+    pub boot: Boot,
     /// What keys are hashed with.
     pub secret: [u8; 16],
     /// Whether it failed and has not said that it is well again.
@@ -85,15 +85,15 @@ pub(super) struct Disk {
     tickets: u64,
     /// What this round hands over.
     batch: Vec<Write>,
-    appends: HashMap<Ticket, Flight>,
-    writes: HashMap<Ticket, Then>,
-    reads: HashMap<Ticket, ThenRead>,
+    pub appends: HashMap<Ticket, Flight>,
+    pub writes: HashMap<Ticket, Then>,
+    pub reads: HashMap<Ticket, ThenRead>,
     /// Reads of those who are behind, each with a number of its own.
     readings: u64,
     /// Those for whom the store had no room, longest first.
     pub unread: VecDeque<(ConnId, HallId)>,
     /// Connections that nothing keeps any more from going on.
-    released: Vec<ConnId>,
+    pub released: Vec<ConnId>,
 }
 
 impl fmt::Debug for Disk {
@@ -187,10 +187,11 @@ impl Router {
             key: key.map(|key| key.0),
             redacted: false,
         };
-        let (draft, sent) = disk.draft.get_or_insert_with(|| (GroupDraft::new(self.disk.boot), Vec::new()));
+        let boot = self.disk.boot;
+        let (draft, taken) = disk.draft.get_or_insert_with(|| (GroupDraft::new(boot), Vec::new()));
         draft.push(&record);
         let cost = body.len() + headers.map_or(0, <[u8]>::len) + RECORD_COST;
-        sent.push(Sent { conn: id, tag: tag.clone(), key, cost });
+        taken.push(Sent { conn: id, tag: tag.clone(), key, cost });
         disk.keys.extend(key.map(|key| (key, Vec::new())));
         disk.uncommitted += 1;
         conn.uncommitted += 1;
@@ -218,7 +219,7 @@ impl Router {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let Some((draft, sent)) = hall.disk.as_mut().and_then(|disk| disk.draft.take()) else { return };
         let Some(name) = hall.room_name().map(Arc::clone) else { return };
-        let keep = if hall.room.queue.is_some() { Keep::ALL } else { hall.room.keep(self.now.unix_ms) };
+        let keep = retention(&hall.room);
         let epoch = hall.room.log.epoch().clone();
         let room = RoomKey(name.key().into());
         self.save_once(hall_id);
@@ -261,160 +262,16 @@ impl Router {
             self.fail(&tickets, &words);
         }
     }
+}
 
-    /// Takes what the store says.
-    pub fn stored(&mut self, event: crate::store::Event) {
-        use crate::store::Event as Said;
-        match event {
-            Said::Committed(committed) => self.committed(&committed),
-            Said::Done(ticket) => {
-                if let Some(then) = self.disk.writes.remove(&ticket) {
-                    then(self, true);
-                }
-            }
-            Said::Failed(tickets) => {
-                self.disk.is_down = true;
-                self.fail(&tickets, "the disk has failed: it is not known whether this was stored");
-            }
-            Said::Trimmed(room, oldest) => {
-                let hall = self.halls.find_key(&room).and_then(|hall| self.halls.get_mut(hall));
-                if let Some(disk) = hall.and_then(|hall| hall.disk.as_mut()) {
-                    disk.oldest = disk.oldest.max(oldest);
-                }
-            }
-            Said::Read(ticket, found) => {
-                if let Some(then) = self.disk.reads.remove(&ticket) {
-                    then(self, found);
-                }
-                self.read_again();
-            }
-            Said::Restored(contents) => self.restored(*contents),
-        }
-    }
-
-    /// Lets connections go on whose messages are safe now.
-    pub(super) fn go_on(&mut self) {
-        while let Some(id) = self.disk.released.pop() {
-            self.carry_on(id);
-        }
-    }
-
-    fn committed(&mut self, committed: &Committed) {
-        let flight = committed.ticket.and_then(|ticket| self.disk.appends.remove(&ticket));
-        let hall_id = self.hall_of(committed);
-        let name = flight.as_ref().map(|flight| Arc::clone(&flight.name));
-        let name = name.or_else(|| RoomName::parse(&committed.room.0).ok().map(Arc::new));
-        let Some(name) = name else { return };
-        let place = Place::Room(name);
-        let (boot, first, floor) = (self.disk.boot, committed.first, committed.floor);
-        let chunks = committed.group.chunks(boot, &place, first, floor, |_| true);
-        if let Some(flight) = flight {
-            let times: Vec<u64> = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts)).collect();
-            for (at, (sent, ts)) in flight.sent.into_iter().zip(times).enumerate() {
-                let seq = Seq(first.0 + at as u64);
-                self.acknowledge(hall_id, &place, sent, seq, ts);
-            }
-        }
-        let Some(hall_id) = hall_id else { return };
-        for chunk in chunks {
-            self.take_in(hall_id, &chunk);
-        }
-    }
-
-    /// The hall that a commit is for, where it still has that numbering.
-    fn hall_of(&mut self, committed: &Committed) -> Option<HallId> {
-        let id = self.halls.find_key(&committed.room)?;
-        let hall = self.halls.get_mut(id)?;
-        if hall.room.log.epoch() != &committed.epoch {
-            if hall.room.log.newest() != Seq(0) {
-                return None;
-            }
-            // Another server brought the room into being first.
-            hall.room.log = crate::room::Log::new(committed.epoch.clone());
-        }
-        Some(id)
-    }
-
-    /// Takes committed messages into a hall and delivers them.
-    pub(super) fn take_in(&mut self, hall_id: HallId, chunk: &Arc<Chunk>) {
-        self.flush_answers();
-        let Some(hall) = self.halls.get_mut(hall_id) else { return };
-        if chunk.first() != hall.room.log.newest().next() {
-            return;
-        }
-        hall.room.log.advance(chunk);
-        self.keep(hall_id, chunk);
-        self.deliver(hall_id, chunk);
-        self.touch(hall_id);
-    }
-
-    fn acknowledge(&mut self, hall_id: Option<HallId>, place: &Place, sent: Sent, seq: Seq, ts: u64) {
-        let Sent { conn, tag, key, cost } = sent;
-        let now = self.now.instant;
-        let hall = hall_id.and_then(|hall| self.halls.get_mut(hall));
-        let mut waiting = Vec::new();
-        if let Some(hall) = hall
-            && let Some(disk) = &mut hall.disk
-        {
-            disk.uncommitted -= 1;
-            if let Some(key) = key {
-                waiting = disk.keys.remove(&key).unwrap_or_default();
-                hall.room.keys.insert(key, seq, ts, now);
-            }
-        }
-        if tag.wants_ok() {
-            self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: false });
-        }
-        self.release(conn, cost);
-        for (conn, tag) in waiting {
-            if tag.wants_ok() {
-                self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: true });
-            }
-            self.release(conn, 0);
-        }
-    }
-
-    /// Answers those whose writes did not happen, or may not have.
-    fn fail(&mut self, tickets: &[Ticket], words: &str) {
-        for ticket in tickets {
-            if let Some(flight) = self.disk.appends.remove(ticket) {
-                self.fail_sends(flight, words);
-            }
-            if let Some(then) = self.disk.writes.remove(ticket) {
-                then(self, false);
-            }
-        }
-    }
-
-    fn fail_sends(&mut self, flight: Flight, words: &str) {
-        let Flight { room, name, sent } = flight;
-        let hall_id = self.halls.find_key(&room);
-        for Sent { conn, tag, key, cost } in sent {
-            let disk = hall_id.and_then(|hall| self.halls.get_mut(hall)).and_then(|hall| hall.disk.as_mut());
-            let mut waiting = Vec::new();
-            if let Some(disk) = disk {
-                disk.uncommitted = disk.uncommitted.saturating_sub(1);
-                waiting = key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
-            }
-            self.error(conn, tag, unavailable(words).op("send").room(&name));
-            self.release(conn, cost);
-            for (conn, tag) in waiting {
-                self.error(conn, tag, unavailable(words).op("send").room(&name));
-                self.release(conn, 0);
-            }
-        }
-        if let Some(hall_id) = hall_id {
-            self.touch(hall_id);
-        }
-    }
-
-    /// One thing fewer that a connection waits for.
-    pub(super) fn release(&mut self, id: ConnId, cost: usize) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.outbox.release(cost);
-        conn.uncommitted = conn.uncommitted.saturating_sub(1);
-        if conn.uncommitted == 0 {
-            self.disk.released.push(id);
+/// What the store keeps of a room. A queue's messages stay until they are done, and a backlog that is full takes no more.
+fn retention(room: &Room) -> Retention {
+    let settings = &room.settings;
+    match settings.kind {
+        Kind::Queue => Retention::default(),
+        Kind::Latest => Retention { messages: 1, ..Retention::default() },
+        Kind::Fanout => {
+            Retention { messages: settings.keep_messages, bytes: settings.keep_bytes, age: settings.keep_age }
         }
     }
 }

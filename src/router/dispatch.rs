@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::halls::Hall;
+use super::hall::Hall;
 use super::publish::LastPlace;
 use super::{Parcel, Router};
 use crate::model::{Ask, Code, Command, ConnId, ErrorEvent, Event, Outcome, RoomName, Tag};

@@ -10,12 +10,13 @@ use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
 
 use super::disk::OnDisk;
+use super::hall::{Hall, HallName, Party};
 use super::watches::WatchId;
+
 use super::{ConnIndex, Router};
 use crate::model::{
-    Code, ConnId, Draft, Epoch, ErrorEvent, HistoryKind, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
+    Code, ConnId, Epoch, ErrorEvent, HistoryKind, Identity, Kind, Nick, Part, Pattern, Place, RoomName, Seq, Settings,
 };
-use crate::outbox::Outbox;
 use crate::protocol::json::MessageHead;
 use crate::room::{Log, Queue, Room};
 use crate::store::RoomKey;
@@ -23,108 +24,6 @@ use crate::store::RoomKey;
 new_key_type! {
     /// A hall for as long as it stands.
     pub(super) struct HallId;
-}
-
-/// A room and who is in it.
-#[derive(Debug)]
-pub(super) struct Hall {
-    /// Whose room it is.
-    pub name: HallName,
-    /// The room itself.
-    pub room: Room,
-    /// The connections in it, in no order.
-    pub members: ConnIndex<Member>,
-    /// How many of them are listed.
-    pub listed: usize,
-    /// The patterns that cover it and that somebody observes.
-    pub watches: SmallVec<[WatchId; 2]>,
-    /// Messages that are numbered and not yet delivered, and where they were sent.
-    pub draft: Option<(Place, Draft)>,
-    /// What it has beside that where its history is on disk.
-    pub disk: Option<Box<OnDisk>>,
-    /// Whether it is on the list of halls to look at when the round ends.
-    pub is_dirty: bool,
-    /// Whose turn it is to be asked.
-    pub turn: usize,
-    /// Since when nobody is in it, where it stands all the same.
-    pub resting: Option<Instant>,
-    /// When the hall is looked at again.
-    pub deadline: Option<Instant>,
-    /// Bytes of its queue that are counted among those of all.
-    queued_bytes: usize,
-}
-
-/// What a hall is for.
-#[derive(Debug)]
-pub(super) enum HallName {
-    /// A room by its name, with the beginning of each of its messages.
-    Room(Arc<RoomName>, MessageHead),
-    /// The direct messages of two, who are in order.
-    Direct([Party; 2]),
-}
-
-/// One of two who exchange direct messages.
-#[derive(Debug)]
-pub(super) struct Party {
-    /// Who.
-    pub identity: Identity,
-    /// The name they had last.
-    pub nick: Arc<Nick>,
-    /// The newest message that was shown to them.
-    pub shown: Seq,
-}
-
-/// One connection's place in a hall.
-#[derive(Debug)]
-pub(super) struct Member {
-    /// The way to it, here so that a message to a thousand needs no look-up.
-    pub outbox: Outbox,
-    /// As what.
-    pub part: Part,
-    /// Whether it gets what comes next; otherwise it is behind, or has not joined again since it was resumed.
-    pub is_live: bool,
-    /// Whether it gets its own messages back.
-    pub echo: bool,
-    /// Whether it missed comings and goings.
-    pub missed_presence: bool,
-}
-
-impl Hall {
-    /// Where it is, as one of those in it says.
-    pub(super) fn place_for(&self, reader: &Identity) -> Place {
-        match &self.name {
-            HallName::Room(room, _) => Place::Room(Arc::clone(room)),
-            HallName::Direct([a, b]) => {
-                let other = if a.identity == *reader { b } else { a };
-                Place::Direct(Arc::clone(&other.nick))
-            }
-        }
-    }
-
-    /// The oldest number that can still be read; behind the newest where none can.
-    pub(super) fn oldest(&self) -> Seq {
-        self.disk.as_ref().map_or(self.room.log.oldest(), |disk| disk.oldest)
-    }
-
-    /// The room's name, where it is a room.
-    pub(super) const fn room_name(&self) -> Option<&Arc<RoomName>> {
-        match &self.name {
-            HallName::Room(room, _) => Some(room),
-            HallName::Direct(_) => None,
-        }
-    }
-}
-
-impl Hall {
-    /// Whether messages are on their way here.
-    pub(super) fn is_busy(&self) -> bool {
-        self.draft.is_some() || self.disk.as_ref().is_some_and(|disk| disk.uncommitted > 0)
-    }
-
-    /// Whether the store holds its numbers.
-    pub(super) fn is_stored(&self) -> bool {
-        self.disk.is_some() && self.room.log.newest() > Seq(0)
-    }
 }
 
 /// All halls.

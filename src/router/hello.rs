@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Router;
-use super::halls::{HallId, HallName, random_u64};
+use super::hall::HallName;
+use super::halls::{HallId, random_u64};
 use super::publish::gone;
 use super::rights::{self, Act};
 use crate::model::{

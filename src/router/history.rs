@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::Router;
 use super::disk::unavailable;
-use super::halls::{Hall, HallId};
+use super::hall::Hall;
+use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{Act, no_such_room};
 use crate::model::{
-    Chunk, Code, ConnId, Draft, Epoch, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq, Tag,
+    Chunk, Code, ConnId, Draft, Epoch, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq,
+    Tag,
 };
 use crate::protocol::json::{MessageHead, SenderPart};
 use crate::store::{Found, ReadError, RoomKey, Stretch, Write};
@@ -44,13 +46,7 @@ impl Router {
     }
 
     /// Reads a page that is not in memory.
-    fn history_on_disk(
-        &mut self,
-        id: ConnId,
-        tag: Tag,
-        hall_id: HallId,
-        wanted: &History,
-    ) -> Result<(), ErrorEvent> {
+    fn history_on_disk(&mut self, id: ConnId, tag: Tag, hall_id: HallId, wanted: &History) -> Result<(), ErrorEvent> {
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let Some(name) = hall.room_name() else { return Err(gone()) };
         let (place, newest) = (hall.place_for(conn.identity()), hall.room.log.newest());
@@ -86,7 +82,8 @@ impl Router {
         self.flush(hall_id);
         let Some((hall, conn)) = self.halls.get(hall_id).zip(self.conns.get(&id)) else { return Err(gone()) };
         let Some((chunk, line)) = find(hall, seq) else {
-            if hall.disk.is_some() && hall.room.queue.is_none() && seq >= hall.oldest() && seq <= hall.room.log.newest() {
+            if hall.disk.is_some() && hall.room.queue.is_none() && seq >= hall.oldest() && seq <= hall.room.log.newest()
+            {
                 self.redact_read(id, tag, room, hall_id, seq);
                 return Ok(());
             }

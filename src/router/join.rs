@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::Router;
 use super::conns::CatchUp;
-use super::halls::{Hall, HallId, Member};
+use super::hall::{Hall, Member};
+use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{self, Act};
 use crate::model::{

@@ -8,10 +8,12 @@
 mod actor;
 mod answers;
 mod catchup;
+mod commits;
 mod conns;
 mod direct;
 mod disk;
 mod dispatch;
+mod hall;
 mod halls;
 mod handle;
 mod hello;

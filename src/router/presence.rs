@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Router;
-use super::halls::{HallId, Member};
+use super::hall::Member;
+use super::halls::HallId;
 use crate::model::{ConnId, Event, Nick, Part, Seq};
 
 impl Router {
@@ -96,7 +97,7 @@ impl Router {
     /// Notes that a connection was shown the direct messages up to a number.
     pub(super) fn mark_shown(&mut self, id: ConnId, hall: HallId, up_to: Seq) {
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall)) else { return };
-        if let super::halls::HallName::Direct(parties) = &mut hall.name {
+        if let super::hall::HallName::Direct(parties) = &mut hall.name {
             for party in parties.iter_mut().filter(|party| party.identity == *conn.identity()) {
                 party.shown = party.shown.max(up_to);
             }

@@ -11,15 +11,15 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::conns::{CatchUp, Conn};
-use super::disk::TAIL_BYTES;
-use super::halls::{Hall, HallId, HallName, Member};
+use super::hall::HallName;
+use super::halls::HallId;
 use super::rights::{self, Act};
 use crate::model::{
     Chunk, Code, ConnId, Draft, ErrorEvent, Event, HistoryKind, Item, Kind, Outcome, Place, Send, Seq, Tag,
 };
 use crate::outbox::{ITEM_COST, Outbox};
 use crate::protocol::json::MessageHead;
-use crate::room::{Keep, Key};
+use crate::room::Key;
 
 /// Bytes at which a draft is sealed before its round ends: large enough that a system call is cheap for each message,
 /// small enough to stay in a processor's cache until all members have it.
@@ -349,27 +349,4 @@ fn encode(
 /// What is said to a connection that ended while its parcel was carried out; nobody hears it.
 pub(super) fn gone() -> ErrorEvent {
     ErrorEvent::new(Code::Internal, "the connection or the room has ended")
-}
-
-impl Member {
-    /// A new place in a hall.
-    pub(super) fn new(outbox: Outbox, part: crate::model::Part, is_live: bool, echo: bool) -> Self {
-        Self { outbox, part, is_live, echo, missed_presence: false }
-    }
-}
-
-impl Hall {
-    /// What of its messages stays in memory.
-    pub(super) fn tail(&self, now_ms: u64) -> Keep {
-        let mut keep = self.room.keep(now_ms);
-        if self.disk.is_some() && (keep.bytes == 0 || keep.bytes > TAIL_BYTES) {
-            keep.bytes = TAIL_BYTES;
-        }
-        keep
-    }
-
-    /// Whether a connection is in here.
-    pub(super) fn has(&self, conn: ConnId) -> bool {
-        self.members.contains_key(&conn)
-    }
 }

@@ -65,20 +65,14 @@ impl Router {
     }
 
     /// Hands on what was read for one who is behind.
-    fn read_back(
-        &mut self,
-        id: ConnId,
-        hall_id: HallId,
-        (reading, end): (u64, Seq),
-        found: Result<Found, ReadError>,
-    ) {
+    fn read_back(&mut self, id: ConnId, hall_id: HallId, (reading, end): (u64, Seq), found: Result<Found, ReadError>) {
         let lag = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id));
         // One who has left, or joined anew, does not wait for this any more.
         let Some(lag) = lag.filter(|lag| lag.reading == Some(reading)) else { return };
         lag.reading = None;
         let at = *lag;
         match found {
-            Ok(found) => self.hand_on(id, hall_id, at, end, found),
+            Ok(found) => self.hand_on(id, hall_id, at, end, &found),
             Err(error) => {
                 tracing::error!(%error, "history cannot be read");
                 self.skip(id, hall_id, at, end);
@@ -87,7 +81,7 @@ impl Router {
         self.catch_up(id);
     }
 
-    fn hand_on(&mut self, id: ConnId, hall_id: HallId, mut at: CatchUp, end: Seq, found: Found) {
+    fn hand_on(&mut self, id: ConnId, hall_id: HallId, mut at: CatchUp, end: Seq, found: &Found) {
         let limit = self.feed_limit();
         let Some(conn) = self.conns.get(&id) else { return };
         let (echo, outbox) = (conn.echo, conn.outbox.clone());
@@ -103,14 +97,12 @@ impl Router {
                 self.skip(id, hall_id, at, first);
             }
             at.since = 0;
-            match put(&outbox, id, chunk, &lines, (echo, at.replay_until), limit) {
-                Some(bytes) => fed += bytes,
-                None => {
-                    at.next = first;
-                    is_full = true;
-                    break;
-                }
-            }
+            at.next = first;
+            let Some(bytes) = put(&outbox, id, chunk, &lines, (echo, at.replay_until), limit) else {
+                is_full = true;
+                break;
+            };
+            fed += bytes;
             at.next = chunk.last().next();
         }
         self.total.add(fed);

@@ -5,7 +5,8 @@
 //! remembers keys is never given up.
 
 use super::Router;
-use super::halls::{Hall, HallId};
+use super::hall::Hall;
+use super::halls::HallId;
 use crate::room::Queue;
 
 impl Router {

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 
 use super::Router;
 use super::disk::{Disk, OnDisk, Then};
-use super::halls::{HallId, HallName};
+use super::hall::HallName;
+use super::halls::HallId;
 use crate::model::{HistoryKind, Identity, Kind, Place, RoomName, Seq, Settings};
 use crate::protocol::json::MessageHead;
 use crate::room::{Key, Log};
@@ -132,6 +133,11 @@ impl Router {
             }
             if *hall.room.log.epoch() != state.epoch {
                 self.restore_log(&state);
+            } else if hall.room.log.newest() < state.newest {
+                let id = self.halls.find_key(&state.room);
+                if let Some(id) = id {
+                    self.jump(id, state.newest, state.last_ts);
+                }
             }
         }
         self.refill();

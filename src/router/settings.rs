@@ -102,7 +102,11 @@ impl Router {
                 router.ok(id, tag, ok);
                 then(router);
             } else {
-                router.error(id, tag, unavailable("the disk has failed: it is not known whether this was kept").op(ok.op));
+                router.error(
+                    id,
+                    tag,
+                    unavailable("the disk has failed: it is not known whether this was kept").op(ok.op),
+                );
             }
             router.release(id, 0);
         })

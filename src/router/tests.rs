@@ -15,6 +15,7 @@ use crate::protocol::json::{JsonDecoder, JsonEncoder};
 use crate::protocol::{Decoder, Encoder, Output, Terms};
 use crate::sessions::Sessions;
 
+mod disk;
 mod siege;
 
 const TERMS: Terms = Terms { max_line: 65_536, max_errors: 10 };
@@ -41,10 +42,15 @@ impl Stage {
 
     /// Lets a guest in.
     fn guest(&mut self, conn: u64, nick: &str) {
+        self.arrives(conn);
+        self.says(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#));
+    }
+
+    /// Lets one in who has not said who it is.
+    fn arrives(&mut self, conn: u64) {
         let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &self.total);
         self.ends.insert(conn, (source, drain));
         self.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(conn), outbox })));
-        self.says(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#));
     }
 
     /// Lets someone in who proved to be an account.

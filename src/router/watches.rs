@@ -10,7 +10,8 @@ use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
 
 use super::conns::{CatchUp, Conn};
-use super::halls::{Hall, HallId};
+use super::hall::Hall;
+use super::halls::HallId;
 use super::publish::feed;
 use super::rights::{self, Act, Standing};
 use super::{ConnIndex, Router};
@@ -133,6 +134,16 @@ impl Router {
                 self.fall_behind(id, hall_id, CatchUp::replay(newest, newest));
             }
         }
+    }
+
+    /// Those who get a hall by a pattern and are not behind.
+    pub(super) fn observers_of(&self, hall_id: HallId) -> Vec<ConnId> {
+        let Some(hall) = self.halls.get(hall_id) else { return Vec::new() };
+        let watches = hall.watches.iter().filter_map(|watch| self.watches.slots.get(*watch));
+        let observers = watches.flat_map(|watch| &watch.observers);
+        let live = observers.filter(|(conn, observer)| !observer.is_paused && !hall.has(**conn));
+        let may = live.filter(|(conn, _)| !hall.room.settings.private || self.may_observe(**conn, hall));
+        may.map(|(conn, _)| *conn).collect()
     }
 
     fn may_observe(&self, id: ConnId, hall: &Hall) -> bool {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Router;
 use super::disk::unavailable;
-use super::halls::{HallId, HallName};
+use super::hall::HallName;
+use super::halls::HallId;
 use super::join::not_joined;
 use super::publish::{CHUNK_BYTES, gone};
 use super::rights::no_such_room;
@@ -74,18 +75,20 @@ impl Router {
     pub(super) fn ack(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, seqs: &[Seq]) -> Result<(), ErrorEvent> {
         let mut done: Vec<(Seq, Task)> = Vec::new();
         let worked = self.on_work(id, "ack", room, seqs, |router, hall, seq| {
-            let Some(queue) = router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()) else { return false };
+            let Some(queue) = router.halls.get_mut(hall).and_then(|hall| hall.room.queue.as_mut()) else {
+                return false;
+            };
             let task = queue.task(seq).cloned();
             let is_held = queue.ack(id, seq);
             done.extend(task.filter(|_| is_held).map(|task| (seq, task)));
             is_held
         })?;
         let Some(hall_id) = self.halls.find(room).filter(|id| self.is_on_disk(*id)) else {
-            return self.worked(id, tag, "ack", room, worked);
+            return self.worked(id, tag, "ack", room, &worked);
         };
         let seqs: Vec<Seq> = done.iter().map(|(seq, _)| *seq).collect();
         if seqs.is_empty() {
-            return self.worked(id, tag, "ack", room, worked);
+            return self.worked(id, tag, "ack", room, &worked);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.uncommitted += 1;
@@ -96,7 +99,7 @@ impl Router {
             |ticket| Write::Finish { ticket, room: key, seqs },
             Box::new(move |router, is_done| {
                 let answer = if is_done {
-                    router.worked(id, tag.clone(), "ack", &room, worked)
+                    router.worked(id, tag.clone(), "ack", &room, &worked)
                 } else {
                     router.put_back_work(hall_id, done);
                     Err(unavailable("the disk has failed: the work may come again"))
@@ -142,11 +145,11 @@ impl Router {
             match queue.and_then(|queue| queue.nack(id, seq, delay, max_deliver, now)) {
                 None => return false,
                 Some(Verdict::Again) => {}
-                Some(Verdict::Dead(task)) => router.bury(hall_id, seq, task),
+                Some(Verdict::Dead(task)) => router.bury(hall_id, seq, &task),
             }
             true
         })?;
-        self.worked(id, tag, "nack", room, worked)
+        self.worked(id, tag, "nack", room, &worked)
     }
 
     pub(super) fn working(
@@ -162,7 +165,7 @@ impl Router {
             let wait = hall.room.settings.ack_wait;
             hall.room.queue.as_mut().is_some_and(|queue| queue.working(id, seq, wait, now))
         })?;
-        self.worked(id, tag, "working", room, worked)
+        self.worked(id, tag, "working", room, &worked)
     }
 
     /// Does something to each message that a worker holds; those that it does not hold.
@@ -196,10 +199,10 @@ impl Router {
         tag: Tag,
         op: &'static str,
         room: &Arc<RoomName>,
-        strange: Vec<Seq>,
+        strange: &[Seq],
     ) -> Result<(), ErrorEvent> {
         if !strange.is_empty() {
-            let words = format!("you do not hold {} of {room}", list(&strange));
+            let words = format!("you do not hold {} of {room}", list(strange));
             return Err(ErrorEvent::new(Code::BadRequest, words).room(room));
         }
         let place = Some(Place::Room(Arc::clone(room)));
@@ -213,13 +216,13 @@ impl Router {
         let max_deliver = hall.room.settings.max_deliver;
         let Some(queue) = hall.room.queue.as_mut() else { return };
         for (seq, task) in queue.expire(max_deliver, self.now.instant) {
-            self.bury(hall_id, seq, task);
+            self.bury(hall_id, seq, &task);
         }
         self.halls.count_queued(hall_id);
     }
 
     /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.
-    fn bury(&mut self, hall_id: HallId, of: Seq, task: Task) {
+    fn bury(&mut self, hall_id: HallId, of: Seq, task: &Task) {
         let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()?.dead_letter()) else { return };
         let room = Arc::new(room);
         let Ok(dead_id) = self.hall_or_new(&room, &Identity::Guest(0)) else {

@@ -145,9 +145,9 @@ impl Double {
     pub fn restore(&self) {
         let mut inner = self.inner();
         inner.refusing = None;
-        let states = inner.disk.states();
+        let found = Contents { rooms: inner.disk.states(), keys: inner.disk.keys.clone(), ..Contents::default() };
         drop(inner);
-        self.say(Event::Restored(states));
+        self.say(Event::Restored(Box::new(found)));
     }
 
     /// Refuses everything from now on, or nothing any more.

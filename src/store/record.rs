@@ -213,7 +213,7 @@ impl Group {
     ) -> Vec<Arc<Chunk>> {
         let mut chunks = Vec::with_capacity(1);
         let mut drafts: Option<(Place, MessageHead, Draft)> = None;
-        let mut part: Option<SenderPart> = None;
+        let mut parts: SmallVec<[SenderPart; 4]> = SmallVec::new();
         let mut seal = |drafts: Option<(Place, MessageHead, Draft)>| {
             if let Some((place, _, draft)) = drafts {
                 chunks.push(draft.seal(place).0);
@@ -234,10 +234,12 @@ impl Group {
             if drafts.as_ref().is_some_and(|(of, ..)| *of != at) {
                 seal(drafts.take());
             }
-            let part = match &mut part {
-                Some(part) if Arc::ptr_eq(part.sender(), &record.sender) => part,
-                part => part.insert(SenderPart::new(Arc::clone(&record.sender))),
-            };
+            let known = parts.iter().rposition(|part| Arc::ptr_eq(part.sender(), &record.sender));
+            let known = known.unwrap_or_else(|| {
+                parts.push(SenderPart::new(Arc::clone(&record.sender)));
+                parts.len() - 1
+            });
+            let part = &parts[known];
             let (_, head, draft) = drafts.get_or_insert_with(|| {
                 let head = MessageHead::new(&at);
                 (at, head, Draft::new(seq, Vec::with_capacity(2 * self.bytes.len())))

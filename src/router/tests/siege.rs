@@ -26,7 +26,7 @@ impl Stage {
     }
 
     /// A room's hall.
-    fn hall(&self, room: &str) -> &crate::router::halls::Hall {
+    fn hall(&self, room: &str) -> &crate::router::hall::Hall {
         let room = RoomName::parse(room).expect("the test names a room");
         let id = self.router.halls.find(&room).expect("the room stands");
         self.router.halls.get(id).expect("it stands")

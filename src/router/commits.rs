@@ -1,0 +1,200 @@
+//! Commits: what the store says is done, told and delivered in the store's order.
+//!
+//! Numbers come from here for rooms on disk: a message is acknowledged, encoded and given to the members when its commit
+//! arrives, and not before. What failed is said to those who asked for it.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::conns::CatchUp;
+use super::disk::{Flight, Sent, unavailable};
+use super::hall::Member;
+use super::halls::HallId;
+use crate::model::{Chunk, ConnId, Event, Part, Place, RoomName, Seq};
+use crate::room::Log;
+use crate::store::{Committed, Ticket};
+
+impl Router {
+    /// Takes what the store says.
+    pub fn stored(&mut self, event: crate::store::Event) {
+        use crate::store::Event as Said;
+        match event {
+            Said::Committed(committed) => self.committed(&committed),
+            Said::Done(ticket) => {
+                if let Some(then) = self.disk.writes.remove(&ticket) {
+                    then(self, true);
+                }
+            }
+            Said::Failed(tickets) => {
+                self.disk.is_down = true;
+                self.fail(&tickets, "the disk has failed: it is not known whether this was stored");
+            }
+            Said::Trimmed(room, oldest) => {
+                let hall = self.halls.find_key(&room).and_then(|hall| self.halls.get_mut(hall));
+                if let Some(disk) = hall.and_then(|hall| hall.disk.as_mut()) {
+                    disk.oldest = disk.oldest.max(oldest);
+                }
+            }
+            Said::Read(ticket, found) => {
+                if let Some(then) = self.disk.reads.remove(&ticket) {
+                    then(self, found);
+                }
+                self.read_again();
+            }
+            Said::Restored(contents) => self.restored(*contents),
+        }
+    }
+
+    /// Lets connections go on whose messages are safe now.
+    pub(super) fn go_on(&mut self) {
+        while let Some(id) = self.disk.released.pop() {
+            self.carry_on(id);
+        }
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        let flight = committed.ticket.and_then(|ticket| self.disk.appends.remove(&ticket));
+        let hall_id = self.hall_of(committed);
+        let name = flight.as_ref().map(|flight| Arc::clone(&flight.name));
+        let name = name.or_else(|| RoomName::parse(&committed.room.0).ok().map(Arc::new));
+        let Some(name) = name else { return };
+        let place = Place::Room(name);
+        let (boot, first, floor) = (self.disk.boot, committed.first, committed.floor);
+        let chunks = committed.group.chunks(boot, &place, first, floor, |_| true);
+        if let Some(flight) = flight {
+            let times: Vec<u64> = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts)).collect();
+            for (at, (sent, ts)) in flight.sent.into_iter().zip(times).enumerate() {
+                let seq = Seq(first.0 + at as u64);
+                self.acknowledge(hall_id, &place, sent, seq, ts);
+            }
+        }
+        let Some(hall_id) = hall_id else { return };
+        for chunk in chunks {
+            self.take_in(hall_id, &chunk);
+        }
+    }
+
+    /// The hall that a commit is for, where it still has that numbering.
+    fn hall_of(&mut self, committed: &Committed) -> Option<HallId> {
+        let id = self.halls.find_key(&committed.room)?;
+        let hall = self.halls.get_mut(id)?;
+        if hall.room.log.epoch() != &committed.epoch {
+            if hall.room.log.newest() != Seq(0) {
+                return None;
+            }
+            // Another server brought the room into being first.
+            hall.room.log = Log::new(committed.epoch.clone());
+        }
+        Some(id)
+    }
+
+    /// Takes committed messages into a hall and delivers them.
+    pub(super) fn take_in(&mut self, hall_id: HallId, chunk: &Arc<Chunk>) {
+        self.flush_answers();
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        if chunk.first() > hall.room.log.newest().next() {
+            let (before, last_ts) = (Seq(chunk.first().0 - 1), 0);
+            self.jump(hall_id, before, last_ts);
+        }
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        if chunk.first() != hall.room.log.newest().next() {
+            return;
+        }
+        hall.room.log.advance(chunk);
+        self.keep(hall_id, chunk);
+        self.deliver(hall_id, chunk);
+        self.touch(hall_id);
+    }
+
+    /// Goes on behind messages that were committed without anybody hearing of them; the members get them from the disk.
+    pub(super) fn jump(&mut self, hall_id: HallId, newest: Seq, last_ts: u64) {
+        let Some(hall) = self.halls.get_mut(hall_id) else { return };
+        let from = CatchUp::lag(hall.room.log.newest().next());
+        let freed = hall.room.log.bytes();
+        let is_queue = hall.room.queue.is_some();
+        hall.room.log = Log::resumed(hall.room.log.epoch().clone(), newest, last_ts.max(hall.room.log.last_ts()));
+        let gets = |member: &Member| member.is_live && !(is_queue && member.part == Part::Worker);
+        let live = hall.members.iter_mut().filter(|(_, member)| gets(member));
+        let mut behind: Vec<ConnId> = live
+            .map(|(conn, member)| {
+                member.is_live = false;
+                *conn
+            })
+            .collect();
+        self.halls.history_bytes -= freed;
+        behind.extend(self.observers_of(hall_id));
+        for conn in behind {
+            self.fall_behind(conn, hall_id, from);
+        }
+    }
+
+    fn acknowledge(&mut self, hall_id: Option<HallId>, place: &Place, sent: Sent, seq: Seq, ts: u64) {
+        let Sent { conn, tag, key, cost } = sent;
+        let now = self.now.instant;
+        let hall = hall_id.and_then(|hall| self.halls.get_mut(hall));
+        let mut waiting = Vec::new();
+        if let Some(hall) = hall
+            && let Some(disk) = &mut hall.disk
+        {
+            disk.uncommitted -= 1;
+            if let Some(key) = key {
+                waiting = disk.keys.remove(&key).unwrap_or_default();
+                hall.room.keys.insert(key, seq, ts, now);
+            }
+        }
+        if tag.wants_ok() {
+            self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: false });
+        }
+        self.release(conn, cost);
+        for (conn, tag) in waiting {
+            if tag.wants_ok() {
+                self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: true });
+            }
+            self.release(conn, 0);
+        }
+    }
+
+    /// Answers those whose writes did not happen, or may not have.
+    pub(super) fn fail(&mut self, tickets: &[Ticket], words: &str) {
+        for ticket in tickets {
+            if let Some(flight) = self.disk.appends.remove(ticket) {
+                self.fail_sends(flight, words);
+            }
+            if let Some(then) = self.disk.writes.remove(ticket) {
+                then(self, false);
+            }
+        }
+    }
+
+    fn fail_sends(&mut self, flight: Flight, words: &str) {
+        let Flight { room, name, sent } = flight;
+        let hall_id = self.halls.find_key(&room);
+        for Sent { conn, tag, key, cost } in sent {
+            let disk = hall_id.and_then(|hall| self.halls.get_mut(hall)).and_then(|hall| hall.disk.as_mut());
+            let mut waiting = Vec::new();
+            if let Some(disk) = disk {
+                disk.uncommitted = disk.uncommitted.saturating_sub(1);
+                waiting = key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
+            }
+            self.error(conn, tag, unavailable(words).op("send").room(&name));
+            self.release(conn, cost);
+            for (conn, tag) in waiting {
+                self.error(conn, tag, unavailable(words).op("send").room(&name));
+                self.release(conn, 0);
+            }
+        }
+        if let Some(hall_id) = hall_id {
+            self.touch(hall_id);
+        }
+    }
+
+    /// One thing fewer that a connection waits for.
+    pub(super) fn release(&mut self, id: ConnId, cost: usize) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.outbox.release(cost);
+        conn.uncommitted = conn.uncommitted.saturating_sub(1);
+        if conn.uncommitted == 0 {
+            self.disk.released.push(id);
+        }
+    }
+}

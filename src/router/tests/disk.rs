@@ -1,0 +1,446 @@
+//! Rooms on disk, over a store that does nothing until it is told to.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Stage, rule};
+use crate::config::{Config, RoomRule};
+use crate::model::{HistoryKind, Kind};
+use crate::store::{Boot, Disk, Double, Event, Group, GroupDraft, Record, Refused, RoomKey};
+
+/// A stage whose rooms are on disk, and the disk.
+struct Hub {
+    stage: Stage,
+    store: Arc<Double>,
+    said: mpsc::Receiver<Event>,
+}
+
+impl Hub {
+    fn new() -> Self {
+        Self::over(Disk::default(), 1)
+    }
+
+    /// One in another life, over what an earlier one left.
+    fn over(disk: Disk, boot: u64) -> Self {
+        let on_disk = |pattern: &str, kind| RoomRule { kind, history: Some(HistoryKind::Disk), ..rule(pattern) };
+        let short = RoomRule { keep_messages: Some(3), ..on_disk("short", None) };
+        let rooms = vec![
+            short,
+            on_disk("jobs", Some(Kind::Queue)),
+            on_disk("value", Some(Kind::Latest)),
+            RoomRule { history: Some(HistoryKind::Memory), ..rule("aside") },
+            on_disk(">", None),
+        ];
+        let mut config = Config { rooms, ..Config::default() };
+        config.queue.max_deliver = 2;
+        let (store, said) = Double::over(disk, Boot(boot));
+        let mut stage = Stage::with(config);
+        let contents = store.contents();
+        let engine = Arc::clone(&store) as Arc<dyn crate::store::Store>;
+        stage.router = stage.router.with_store(engine, Boot(boot), &contents);
+        let mut hub = Self { stage, store, said };
+        hub.reads();
+        hub
+    }
+
+    /// What the disk left, in the next life.
+    fn restarted(self, boot: u64) -> Self {
+        Self::over(self.store.disk(), boot)
+    }
+
+    fn says(&mut self, conn: u64, lines: &str) -> String {
+        self.stage.says(conn, lines)
+    }
+
+    fn hears(&mut self, conn: u64) -> String {
+        self.stage.hears(conn)
+    }
+
+    /// Has the router take what the store says.
+    fn pump(&mut self) {
+        while let Ok(event) = self.said.try_recv() {
+            self.stage.router.stored(event);
+        }
+        self.stage.router.settle();
+    }
+
+    fn commits(&mut self) {
+        self.store.commit_all();
+        self.pump();
+    }
+
+    /// Answers reads, and those that follow from them.
+    fn reads(&mut self) {
+        for _ in 0..100 {
+            self.store.answer_reads();
+            self.pump();
+        }
+    }
+
+    /// Says lines and has the disk do its part.
+    fn does(&mut self, conn: u64, lines: &str) -> String {
+        let mut heard = self.says(conn, lines);
+        self.commits();
+        self.reads();
+        self.commits();
+        heard.push_str(&self.hears(conn));
+        heard
+    }
+}
+
+/// The `seq` of each message in what a connection heard, in order.
+fn seqs(heard: &str) -> Vec<u64> {
+    let messages = heard.lines().filter(|line| line.contains(r#""ev":"message""#));
+    let seq = |line: &str| line.split(r#""seq":"#).nth(1)?.split(',').next()?.parse().ok();
+    messages.map(|line| seq(line).expect("a number")).collect()
+}
+
+fn send(room: &str, body: u64) -> String {
+    format!(r#"{{"op":"send","room":"{room}","body":{body},"id":{body}}}"#)
+}
+
+#[test]
+fn nobody_sees_a_message_and_nobody_is_told_ok_before_it_is_committed() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(2, r#"{"op":"join","room":"ops"}"#);
+    assert_eq!(hub.says(1, &send("ops", 1)), "");
+    assert_eq!(hub.hears(2), "");
+    hub.commits();
+    assert!(hub.hears(1).contains(r#"{"ev":"ok","id":1,"room":"ops","seq":1,"#));
+    assert!(hub.hears(2).contains(r#""seq":1,"from":"ada""#));
+}
+
+#[test]
+fn a_stalled_disk_stops_rooms_on_disk_alone() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    assert_eq!(hub.says(1, &send("ops", 1)), "");
+    assert!(hub.says(1, &send("aside", 2)).contains(r#""ev":"ok","id":2"#));
+}
+
+#[test]
+fn the_end_of_a_connection_waits_for_what_it_sent() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(2, r#"{"op":"hello","nick":"bob","presence":true}"#);
+    hub.does(1, r#"{"op":"join","room":"ops"}"#);
+    hub.does(2, r#"{"op":"join","room":"ops"}"#);
+    hub.hears(1);
+    let heard = hub.says(1, &format!("{}\n{}", send("ops", 1), r#"{"op":"quit","id":9}"#));
+    assert_eq!(heard, "");
+    assert_eq!(hub.hears(2), "", "nobody is seen to leave before the last word");
+    hub.commits();
+    let heard = hub.hears(1);
+    let (ok, bye) = (heard.find(r#""ev":"ok","id":1"#), heard.find(r#""ev":"bye","id":9"#));
+    assert!(ok.is_some() && ok < bye, "{heard}");
+    assert_eq!(seqs(&hub.hears(2)), [1]);
+}
+
+#[test]
+fn what_follows_a_send_sees_it() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let lines = format!(
+        "{}\n{}\n{}\n{}",
+        send("ops", 1),
+        r#"{"op":"join","room":"ops","last":5,"id":2}"#,
+        send("ops", 3),
+        r#"{"op":"history","room":"ops","id":4}"#
+    );
+    assert_eq!(hub.says(1, &lines), "");
+    hub.commits();
+    hub.commits();
+    let heard = hub.hears(1);
+    assert!(heard.contains(r#"{"ev":"ok","id":2,"room":"ops","seq":1,"#), "{heard}");
+    assert_eq!(seqs(&heard), [1, 2], "{heard}");
+    let page = heard.lines().last().expect("a page");
+    assert!(page.contains(r#""ev":"history","id":4"#) && page.contains(r#""seq":2"#), "{page}");
+}
+
+#[test]
+fn the_repeat_of_what_is_on_its_way_waits_for_it() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    let keyed = |id: u64| format!(r#"{{"op":"send","room":"ops","body":1,"idempotency_key":"k","id":{id}}}"#);
+    assert_eq!(hub.says(1, &keyed(1)), "");
+    assert_eq!(hub.says(2, &keyed(2)), "");
+    hub.commits();
+    assert!(hub.hears(1).contains(r#""id":1,"room":"ops","seq":1,"#));
+    let repeat = hub.hears(2);
+    assert!(repeat.contains(r#""id":2,"room":"ops","seq":1,"#) && repeat.contains(r#""dup":true"#), "{repeat}");
+    assert!(hub.says(1, &keyed(3)).contains(r#""dup":true"#));
+}
+
+#[test]
+fn what_the_store_refuses_is_said_and_not_stored() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.store.refuse(Some(Refused::Full));
+    let keyed = r#"{"op":"send","room":"ops","body":1,"idempotency_key":"k","id":1}"#;
+    assert!(hub.says(1, keyed).contains(r#""code":"unavailable""#));
+    hub.store.refuse(None);
+    let again = hub.does(1, keyed);
+    assert!(again.contains(r#""seq":1"#) && !again.contains("dup"), "{again}");
+}
+
+#[test]
+fn what_a_failed_sync_left_is_delivered_once_the_disk_is_well_and_known_by_its_key() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(2, r#"{"op":"join","room":"ops"}"#);
+    hub.does(1, &send("ops", 1));
+    assert_eq!(seqs(&hub.hears(2)), [1]);
+    let keyed = r#"{"op":"send","room":"ops","body":2,"idempotency_key":"k","id":2}"#;
+    hub.says(1, keyed);
+    hub.store.fail_having_kept();
+    hub.pump();
+    assert!(hub.hears(1).contains(r#""code":"unavailable""#));
+    assert!(hub.says(1, &send("ops", 3)).contains(r#""code":"unavailable""#), "not before it is well");
+    assert!(hub.says(1, &send("aside", 4)).contains(r#""ev":"ok""#), "others go on");
+    assert_eq!(hub.hears(2), "");
+    hub.store.restore();
+    hub.pump();
+    hub.reads();
+    assert_eq!(seqs(&hub.hears(2)), [2], "it was stored after all");
+    let again = hub.does(1, keyed);
+    assert!(again.contains(r#""seq":2"#) && again.contains(r#""dup":true"#), "{again}");
+    hub.does(1, &send("ops", 5));
+    assert_eq!(seqs(&hub.hears(2)), [3]);
+}
+
+#[test]
+fn a_slow_member_is_caught_up_from_the_disk_in_order_and_without_loss() {
+    const COUNT: u64 = 6_000;
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(2, r#"{"op":"join","room":"ops"}"#);
+    let body = "x".repeat(1_000);
+    for at in 0..COUNT {
+        hub.says(1, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#));
+        if at % 100 == 99 {
+            hub.commits();
+        }
+    }
+    let mut got = Vec::new();
+    // Each time it reads, its writer says so, and more is read for it.
+    while got.len() < COUNT as usize {
+        let heard = hub.hears(2);
+        assert!(!heard.is_empty(), "nothing more comes after {}", got.len());
+        got.extend(seqs(&heard));
+        hub.stage.router.handle(crate::router::Message::Drained(crate::model::ConnId(2)));
+        hub.stage.router.settle();
+        hub.reads();
+    }
+    assert!(got.iter().copied().eq(1..=COUNT));
+    hub.does(1, &send("ops", 1));
+    assert_eq!(seqs(&hub.hears(2)), [COUNT + 1], "and is live again");
+}
+
+#[test]
+fn everything_comes_back_in_another_life_of_the_server() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"Ops"}"#);
+    hub.does(1, r#"{"op":"topic","room":"ops","topic":"on call: ada"}"#);
+    hub.does(1, r#"{"op":"create","room":"mine","keep_messages":7,"private":false}"#);
+    let first = hub.does(1, r#"{"op":"send","room":"ops","body":"one","idempotency_key":"k","id":1}"#);
+    assert!(first.contains(r#""seq":1"#), "{first}");
+    hub.does(1, &send("value", 7));
+    hub.does(1, &send("value", 8));
+    hub.does(1, &send("jobs", 1));
+    hub.does(1, &send("jobs", 2));
+    let epoch =
+        |heard: String| heard.split(r#""epoch":""#).nth(1).and_then(|rest| Some(rest.split('"').next()?.to_owned()));
+    let before = epoch(hub.does(1, r#"{"op":"join","room":"ops","id":3}"#));
+
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "eve");
+    let joined = hub.does(1, r#"{"op":"join","room":"ops","after":0,"id":4}"#);
+    assert!(joined.contains(r#""room":"Ops","seq":1,"#), "{joined}");
+    assert_eq!(epoch(joined.clone()), before);
+    assert!(joined.contains(r#""from":"ada""#) && joined.contains(r#""body":"one""#), "{joined}");
+    assert!(hub.says(1, r#"{"op":"topic","room":"ops","id":5}"#).contains("on call: ada"));
+    let repeat = hub.does(1, r#"{"op":"send","room":"ops","body":"one","idempotency_key":"k","id":6}"#);
+    assert!(repeat.contains(r#""seq":1,"#) && repeat.contains(r#""dup":true"#), "{repeat}");
+    let stands = hub.does(1, r#"{"op":"create","room":"mine","keep_messages":7,"id":7}"#);
+    assert!(stands.contains(r#""existed":true"#), "{stands}");
+    assert!(hub.does(1, r#"{"op":"join","room":"value","id":8}"#).contains(r#""body":8"#));
+    let work = hub.does(1, r#"{"op":"join","room":"jobs","as":"worker","id":9}"#);
+    assert_eq!(seqs(&work), [1, 2], "{work}");
+    let refused = hub.does(1, r#"{"op":"redact","room":"ops","seq":1,"id":10}"#);
+    assert!(refused.contains(r#""code":"forbidden""#), "the first guest of this life is another: {refused}");
+    assert!(hub.does(1, &send("ops", 11)).contains(r#""seq":2"#));
+}
+
+#[test]
+fn what_was_acked_does_not_come_back_and_what_was_not_does() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+    for body in 1..=3 {
+        hub.does(1, &send("jobs", body));
+    }
+    assert_eq!(hub.says(1, r#"{"op":"ack","room":"jobs","seq":2,"id":1}"#), "", "not before it is committed");
+    hub.commits();
+    assert!(hub.hears(1).contains(r#"{"ev":"ok","id":1,"room":"jobs"}"#));
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "bob");
+    assert_eq!(seqs(&hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#)), [1, 3]);
+}
+
+#[test]
+fn an_ack_that_could_not_be_written_has_the_work_come_again() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+    hub.does(1, &send("jobs", 1));
+    hub.says(1, r#"{"op":"ack","room":"jobs","seq":1,"id":1}"#);
+    hub.store.fail();
+    hub.pump();
+    let heard = hub.hears(1);
+    assert!(heard.contains(r#""code":"unavailable""#), "{heard}");
+    assert_eq!(seqs(&heard), [1], "{heard}");
+}
+
+#[test]
+fn a_dead_letter_is_moved_as_one() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+    hub.does(1, r#"{"op":"join","room":"jobs.dead"}"#);
+    hub.does(1, &send("jobs", 1));
+    hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
+    hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
+    let before = hub.store.disk();
+    hub.commits();
+    assert!(hub.hears(1).contains(r#""room":"jobs.dead","seq":1"#));
+    for (disk, work) in [(before, vec![1]), (hub.store.disk(), vec![])] {
+        let mut hub = Hub::over(disk, 2);
+        hub.stage.guest(1, "bob");
+        assert_eq!(seqs(&hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#)), work);
+    }
+}
+
+#[test]
+fn history_that_memory_no_longer_holds_is_read_from_the_disk() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let body = "x".repeat(10_000);
+    for at in 1..=100 {
+        hub.stage.now.unix_ms = 1_000_000 + at;
+        let now = hub.stage.now;
+        hub.stage.router.at(now);
+        hub.does(1, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#));
+    }
+    let cases: [(&str, &[u64], bool); 6] = [
+        (r#""after":0,"limit":3"#, &[1, 2, 3], true),
+        (r#""before":4"#, &[1, 2, 3], false),
+        (r#""before":9,"limit":2"#, &[7, 8], true),
+        (r#""limit":2"#, &[99, 100], true),
+        (r#""since":1000005,"until":1000006"#, &[5, 6], false),
+        (r#""until":1000002"#, &[1, 2], false),
+    ];
+    for (fields, wanted, more) in cases {
+        let page = hub.does(1, &format!(r#"{{"op":"history","room":"ops",{fields},"id":1}}"#));
+        let numbers: Vec<u64> = page
+            .split(r#"{"room":"ops","seq":"#)
+            .skip(1)
+            .filter_map(|rest| rest.split(',').next()?.parse().ok())
+            .collect();
+        assert_eq!(numbers, wanted, "{fields}");
+        assert!(page.contains(&format!(r#""more":{more}"#)), "{fields}");
+        assert!(page.contains(r#""ev":"history","id":1,"room":"ops","seq":100,"#), "{fields}");
+    }
+    for (start, first) in [(r#""after":40"#, 41), (r#""last":90"#, 11), (r#""since":1000031"#, 31)] {
+        let mut heard = hub.does(1, &format!(r#"{{"op":"join","room":"ops",{start}}}"#));
+        for _ in 0..10 {
+            hub.stage.router.handle(crate::router::Message::Drained(crate::model::ConnId(1)));
+            hub.stage.router.settle();
+            hub.reads();
+            heard.push_str(&hub.hears(1));
+        }
+        assert!(seqs(&heard).into_iter().eq(first..=100), "{start}: {:?}", seqs(&heard));
+        assert!(heard.lines().all(|line| !line.contains("message") || line.ends_with(r#""replay":true}"#)));
+        hub.does(1, r#"{"op":"leave","room":"ops"}"#);
+    }
+}
+
+#[test]
+fn what_retention_removed_is_told_as_a_gap() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    for body in 1..=8 {
+        hub.does(1, &send("short", body));
+    }
+    let heard = hub.does(1, r#"{"op":"join","room":"short","after":1}"#);
+    assert!(heard.contains(r#"{"ev":"gap","room":"short","first":2,"last":5}"#), "{heard}");
+    assert_eq!(seqs(&heard), [6, 7, 8]);
+}
+
+#[test]
+fn what_is_taken_back_is_gone_from_memory_and_disk() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"send","room":"ops","body":"secret"}"#);
+    assert_eq!(hub.says(1, r#"{"op":"redact","room":"ops","seq":1,"id":1}"#), "");
+    hub.commits();
+    assert!(hub.hears(1).contains(r#"{"ev":"ok","id":1,"room":"ops"}"#));
+    assert!(hub.does(1, r#"{"op":"history","room":"ops"}"#).contains(r#""body":null,"redacted":true"#));
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "bob");
+    let page = hub.does(1, r#"{"op":"history","room":"ops"}"#);
+    assert!(page.contains(r#""body":null,"redacted":true"#) && !page.contains("secret"), "{page}");
+}
+
+#[test]
+fn what_other_servers_append_is_delivered_in_its_place() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(2, r#"{"op":"join","room":"ops"}"#);
+    hub.says(1, &send("ops", 1));
+    hub.store.others_said(&RoomKey("ops".into()), theirs());
+    hub.commits();
+    assert_eq!(seqs(&hub.hears(2)), [1, 2]);
+    assert!(hub.hears(1).contains(r#""seq":2"#), "its own came second");
+}
+
+fn theirs() -> Group {
+    let nick = Arc::new(crate::model::Nick::parse("zoe").expect("a nick"));
+    let identity = crate::model::Identity::Guest(1);
+    let sender = Arc::new(crate::model::Sender { conn: crate::model::ConnId(2), identity, nick, account: None });
+    let mut draft = GroupDraft::new(Boot(77));
+    draft.push(&Record { sender, to: None, ts: 5, headers: None, body: b"9", key: None, redacted: false });
+    draft.seal()
+}
+
+#[test]
+fn one_that_wants_no_echo_is_spared_its_own_when_it_catches_up_from_the_disk() {
+    let mut hub = Hub::new();
+    hub.stage.arrives(1);
+    hub.stage.guest(2, "bob");
+    hub.does(1, r#"{"op":"hello","nick":"ada","echo":false}"#);
+    hub.does(1, r#"{"op":"join","room":"ops"}"#);
+    let body = "x".repeat(20_000);
+    let mut heard = String::new();
+    for at in 1..=160 {
+        let who = if at > 60 && at % 2 == 0 { 1 } else { 2 };
+        heard.push_str(&hub.says(who, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#)));
+        hub.commits();
+    }
+    for _ in 0..40 {
+        heard.push_str(&hub.hears(1));
+        hub.stage.router.handle(crate::router::Message::Drained(crate::model::ConnId(1)));
+        hub.stage.router.settle();
+        hub.reads();
+    }
+    let others = (1..=160).filter(|at| *at <= 60 || at % 2 == 1);
+    assert!(seqs(&heard).into_iter().eq(others), "{:?}", seqs(&heard));
+}
