@@ -67,6 +67,7 @@ macro_rules! entries {
     };
 }
 
+const HISTORIES: [HistoryKind; 3] = [HistoryKind::None, HistoryKind::Memory, HistoryKind::Disk];
 const ANY: u64 = u64::MAX;
 /// What counters and offsets of 32 bits hold.
 const MANY: u64 = u32::MAX as u64;
@@ -125,7 +126,7 @@ pub(super) const LISTEN: &[Entry<Listen>] = entries! {
 pub(super) const ROOMS: &[Entry<RoomRule>] = entries! {
     pattern = |v| v.parsed("a pattern of rooms, as `\"jobs.>\"`", Pattern::parse);
     kind = |v| v.word(&[Kind::Fanout, Kind::Queue, Kind::Latest].map(|kind| (kind.as_str(), kind))).map(Some);
-    history = |v| history(v).map(Some);
+    history = |v| v.word(&HISTORIES.map(|kind| (kind.as_str(), kind))).map(Some);
     private = |v| v.flag().map(Some);
     keep_messages = |v| v.count(0..=ANY, "").map(Some);
     keep_bytes = |v| v.size(0..=ANY, "").map(Some);
@@ -164,12 +165,4 @@ fn search(value: &Value<'_>) -> Result<bool, String> {
         return Err("can only be `false`: this version cannot search".to_owned());
     }
     Ok(false)
-}
-
-fn history(value: &Value<'_>) -> Result<HistoryKind, String> {
-    let kinds = [HistoryKind::None, HistoryKind::Memory, HistoryKind::Disk].map(|kind| (kind.as_str(), kind));
-    match value.word(&kinds)? {
-        HistoryKind::Disk => Err("cannot be `\"disk\"`: this version keeps history in memory only".to_owned()),
-        kind => Ok(kind),
-    }
 }

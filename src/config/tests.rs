@@ -100,7 +100,7 @@ fn a_file_changes_what_it_names_and_nothing_else() {
     expected.rooms.clone_from(&config.rooms);
     assert_eq!(config, expected);
     let job = config.settings(&RoomName::parse("Jobs.mail").unwrap());
-    assert_eq!((job.kind, job.history, job.keep_bytes), (Kind::Queue, HistoryKind::Memory, 1 << 20));
+    assert_eq!((job.kind, job.history, job.keep_bytes), (Kind::Queue, HistoryKind::Disk, 1 << 20));
     assert_eq!(config.settings(&RoomName::parse("lobby").unwrap()).history, HistoryKind::None);
 }
 
@@ -126,7 +126,7 @@ protocol = 'jsn'
 [[rooms]]
 pattern = 'a b'
 kind = 'que'
-history = 'disk'
+history = 'dis'
 privat = true
 ";
     let expected = [
@@ -150,7 +150,7 @@ privat = true
         "F:19:11: `pattern` takes a pattern of rooms, as `\"jobs.>\"`, not \"a b\": a name has letters and digits, and \
          `_ - .` inside, not ' ' there",
         "F:20:8: `kind` takes `\"fanout\"` or `\"queue\"` or `\"latest\"`, not \"que\"",
-        "F:21:11: `history` cannot be `\"disk\"`: this version keeps history in memory only",
+        "F:21:11: `history` takes `\"none\"` or `\"memory\"` or `\"disk\"`, not \"dis\"",
         "F:22:1: `[[rooms]]` has no key `privat`; do you mean `private`?",
     ];
     let found = from_file("problems", text).unwrap_err();

@@ -37,9 +37,9 @@ pub enum HistoryKind {
     /// Nowhere: what was delivered is forgotten.
     None,
     /// In memory, within the room's `keep_*`, until the room goes away or the server stops.
-    #[default]
     Memory,
     /// On disk, through restarts and crashes.
+    #[default]
     Disk,
 }
 
