@@ -234,7 +234,8 @@ impl Router {
         // Nobody is seen to leave before the last word.
         self.flush_all();
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        if conn.uncommitted > 0 {
+        // One who is replaced is not seen to leave, and who replaces it need not wait.
+        if conn.uncommitted > 0 && reason != ByeReason::Replaced {
             let words = words.map(Box::from);
             conn.closing.get_or_insert(Closing { reason, tag, by_client, words });
             return;
