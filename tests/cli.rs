@@ -95,7 +95,8 @@ fn serve_refuses_a_broken_file_before_it_listens() {
 fn serve_that_cannot_listen_says_so_and_exits_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let addr = local(&taken).to_string();
-    let output = linehub(&["serve", "--listen", &addr], &[]);
+    let data = std::env::temp_dir().join(format!("linehub-cli-{}", std::process::id()));
+    let output = linehub(&["serve", "--listen", &addr, "--data", &data.to_string_lossy()], &[]);
     assert_eq!(code(&output), 1);
     assert!(text(&output.stderr).contains("in use"), "{}", text(&output.stderr));
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use super::{Client, DEADLINE};
 
@@ -21,6 +22,8 @@ pub(crate) struct Program {
     addresses: Vec<SocketAddr>,
     stderr: Option<JoinHandle<String>>,
     config: Option<PathBuf>,
+    /// What it keeps, gone with the test.
+    _data: TempDir,
 }
 
 impl Program {
@@ -40,8 +43,10 @@ impl Program {
     }
 
     fn with_args(args: &[&str], listeners: usize, config: Option<PathBuf>) -> Self {
+        let data = TempDir::new().expect("the folder for temporary files can be written");
         let mut child = Command::new(env!("CARGO_BIN_EXE_linehub"))
-            .arg("serve")
+            .args(["serve", "--data"])
+            .arg(data.path())
             .args(args)
             .env_clear()
             .stdin(Stdio::null())
@@ -57,7 +62,7 @@ impl Program {
             String::from_utf8_lossy(&text).into_owned()
         });
         let lines = lines_of(child.stdout.take().expect("it is piped"));
-        let mut program = Self { child, addresses: Vec::new(), stderr: Some(stderr), config };
+        let mut program = Self { child, addresses: Vec::new(), stderr: Some(stderr), config, _data: data };
         for _ in 0..listeners {
             let Ok(line) = lines.recv_timeout(DEADLINE) else {
                 panic!("the program does not say where it listens: {}", program.end());

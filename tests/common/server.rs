@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use linehub::config::{Config, Listen, Protocol, RoomRule};
 use linehub::model::Pattern;
 use linehub::server::{Reloader, Server};
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::{Client, DEADLINE};
@@ -16,6 +17,8 @@ pub(crate) struct TestServer {
     auto: SocketAddr,
     reloader: Reloader,
     config: Config,
+    /// What the server keeps, gone with the test.
+    _data: TempDir,
     stop: Option<oneshot::Sender<()>>,
     stopped: Receiver<std::io::Result<()>>,
 }
@@ -31,6 +34,8 @@ impl TestServer {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let listen = |protocol| Listen { addr: loopback, protocol };
         let mut config = Config { listen: vec![listen(Protocol::Json), listen(Protocol::Auto)], ..Config::default() };
+        let data = TempDir::new().expect("the folder for temporary files can be written");
+        config.data.dir = data.path().to_owned();
         change(&mut config);
         // A runtime of its own, so that the test may block and dropping the server can wait for its end.
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,7 +60,7 @@ impl TestServer {
             // Whether anyone still waits for it is the test's affair.
             let _ = ended.send(result);
         });
-        Self { json, auto, reloader, config, stop: Some(stop), stopped }
+        Self { json, auto, reloader, config, _data: data, stop: Some(stop), stopped }
     }
 
     /// Where JSON-lines alone is spoken.

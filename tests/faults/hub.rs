@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use tempfile::TempDir;
 
 use super::DEADLINE;
 use super::client::Client;
@@ -23,6 +24,8 @@ pub(crate) struct Hub {
     pub(crate) json: SocketAddr,
     log: Receiver<String>,
     config: PathBuf,
+    /// What it keeps, gone with the test.
+    _data: TempDir,
 }
 
 impl Hub {
@@ -37,11 +40,14 @@ impl Hub {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("linehub-faults-{}-{number}.toml", std::process::id()));
         fs::write(&path, whole(config)).expect("the folder for temporary files can be written");
+        let data = TempDir::new().expect("the folder for temporary files can be written");
         let mut words = launcher.to_vec();
         words.push(env!("CARGO_BIN_EXE_linehub"));
         let mut child = Command::new(words[0])
             .args(&words[1..])
-            .args(["serve", "--log", "linehub=debug", "--config"])
+            .args(["serve", "--log", "linehub=debug", "--data"])
+            .arg(data.path())
+            .arg("--config")
             .arg(&path)
             .env_remove("LINEHUB_CONFIG")
             .stdin(Stdio::null())
@@ -61,7 +67,7 @@ impl Hub {
             address.unwrap_or_else(|| panic!("{line}")).parse().expect("it is an address")
         };
         let (auto, json) = (address(" (auto)"), address(" (json)"));
-        Self { child, auto, json, log, config: path }
+        Self { child, auto, json, log, config: path, _data: data }
     }
 
     /// A client on the JSON-lines port.

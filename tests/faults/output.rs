@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use tempfile::TempDir;
+
 use super::client::Client;
 
 /// Takes nothing, as a full disk does.
@@ -13,13 +15,14 @@ fn full() -> Stdio {
 }
 
 /// A process that is killed when a test is through.
-struct Serving(Child);
+struct Serving(Child, #[expect(dead_code, reason = "it is there to be gone with the process")] TempDir);
 
 impl Serving {
     fn start(output: Stdio, errors: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_linehub"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("LINEHUB_CONFIG");
-        Self(command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().expect("the program starts"))
+        let data = TempDir::new().expect("the folder for temporary files can be written");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env_remove("LINEHUB_CONFIG");
+        Self(command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().expect("the program starts"), data)
     }
 }
 

@@ -38,7 +38,9 @@ impl Server {
             ["auto", "json"].map(|protocol| format!("[[listen]]\naddr = \"127.0.0.1:0\"\nprotocol = \"{protocol}\"\n"));
         std::fs::write(&config, listen.concat()).expect("the folder for temporary files can be written");
         let mut child = Command::new(env!("CARGO_BIN_EXE_linehub"))
-            .args(["serve", "--log", "error", "--config"])
+            .args(["serve", "--log", "error", "--data"])
+            .arg(folder.0.join("data"))
+            .arg("--config")
             .arg(&config)
             .env_clear()
             .stdin(Stdio::null())

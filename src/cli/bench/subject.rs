@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use super::args::{ProtocolName, ServerArgs};
 use super::usage::Process;
@@ -20,13 +21,15 @@ pub(super) struct Subject {
     /// Its process, where it is known.
     pub(super) process: Option<Process>,
     child: Option<Child>,
+    /// What it keeps, gone with it.
+    data: Option<TempDir>,
 }
 
 impl Subject {
     /// The server that the arguments name, or a new one.
     pub(super) fn new(args: &ServerArgs) -> Result<Self, String> {
         if let Some(address) = args.target {
-            return Ok(Self { address, process: args.pid.map(Process::new), child: None });
+            return Ok(Self { address, process: args.pid.map(Process::new), child: None, data: None });
         }
         let started = match args.protocol {
             ProtocolName::Linehub => Self::linehub(args.history.as_str()),
@@ -52,7 +55,11 @@ impl Subject {
              [[rooms]]\npattern = \">\"\nhistory = \"{history}\"\n\
              [log]\nfilter = \"error\"\n"
         );
-        Self::start(&["serve", "--config", "/dev/stdin"], &config)
+        let data = TempDir::with_prefix("linehub-bench-")?;
+        let folder = data.path().to_string_lossy().into_owned();
+        let mut subject = Self::start(&["serve", "--config", "/dev/stdin", "--data", &folder], &config)?;
+        subject.data = Some(data);
+        Ok(subject)
     }
 
     /// Starts this program, gives it some input, and reads where it listens.
@@ -76,6 +83,7 @@ impl Subject {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             process: Some(Process::new(child.id())),
             child: Some(child),
+            data: None,
         };
         if let Some(stdout) = stdout {
             BufReader::new(stdout).read_line(&mut line)?;
