@@ -85,7 +85,10 @@ fn a_person_is_told_and_one_that_has_said_nothing_yet_holds_nothing_up() {
     hub.signal(Signal::TERM);
     person.words("going down");
     assert_eq!(person.line(), None);
-    assert_eq!(silent.line(), None);
+    // Nobody knows whether that is a person or a program, so both are told.
+    silent.words("going down");
+    assert_eq!(silent.next(), Some(json!({"ev": "bye", "reason": "shutdown", "reconnect_ms": 1_000})));
+    assert_eq!(silent.next(), None);
     assert!(hub.ended().success());
 }
 
