@@ -97,13 +97,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             if has_bye {
                 return Box::pin(self.end()).await;
             }
-            if self.drain.is_awaited() && Box::pin(self.router.drained(self.conn)).await.is_err() {
-                break;
+            if self.drain.is_awaited() {
+                // A router that has gone may have left its last words here.
+                let _ = Box::pin(self.router.drained(self.conn)).await;
             }
         }
         // The router has gone without a word, which only a fault of its own explains.
         let mut output = Output::default();
-        let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
+        let bye = Event::bye(Tag::None, ByeReason::Shutdown);
         self.encoder.encode(Item::Events(Box::new(vec![bye])), &mut output);
         if self.write(output.slices()).await.is_ok() {
             Box::pin(self.end()).await;

@@ -11,6 +11,7 @@ mod catchup;
 mod conns;
 mod direct;
 mod dispatch;
+mod ending;
 mod halls;
 mod handle;
 mod hello;
@@ -122,6 +123,8 @@ impl Router {
             Message::Drained(conn) => self.drained(conn),
             Message::Deaf(conn) => self.deaf(conn),
             Message::Close(conn, reason) => self.close_for(conn, reason),
+            #[cfg(test)]
+            Message::Fail => panic!("a test has it fail"),
         }
     }
 

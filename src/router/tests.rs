@@ -15,6 +15,7 @@ use crate::protocol::json::{JsonDecoder, JsonEncoder};
 use crate::protocol::{Decoder, Encoder, Output, Terms};
 use crate::sessions::Sessions;
 
+mod ending;
 mod siege;
 
 const TERMS: Terms = Terms { max_line: 65_536, max_errors: 10 };
@@ -75,14 +76,7 @@ impl Stage {
 
     /// What a connection was told meanwhile.
     fn hears(&mut self, conn: u64) -> String {
-        let (_, drain) = self.ends.get_mut(&conn).expect("it came");
-        let (mut output, mut written) = (Output::default(), Written::default());
-        while let Some(item) = drain.try_next() {
-            written.add(&item);
-            JsonEncoder.encode(item, &mut output);
-        }
-        drain.written(written);
-        String::from_utf8(output.slices().concat()).expect("it is UTF-8")
+        written(&mut self.ends.get_mut(&conn).expect("it came").1)
     }
 
     /// Lets time go by.
@@ -93,6 +87,17 @@ impl Stage {
         self.router.expire();
         self.router.settle();
     }
+}
+
+/// What waits in an outbox, as a client reads it.
+fn written(drain: &mut Drain) -> String {
+    let (mut output, mut written) = (Output::default(), Written::default());
+    while let Some(item) = drain.try_next() {
+        written.add(&item);
+        JsonEncoder.encode(item, &mut output);
+    }
+    drain.written(written);
+    String::from_utf8(output.slices().concat()).expect("it is UTF-8")
 }
 
 /// A rule for some rooms that sets nothing.

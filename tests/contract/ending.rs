@@ -185,7 +185,7 @@ fn a_shutdown_is_told_with_when_to_come_back_and_open_requests_are_answered() {
         assert!(bye.number("reconnect_ms") > 0, "{}", bye.raw);
     }
     drop((ada, worker, idle));
-    server.wait().expect("the server stops");
+    server.wait();
 }
 
 #[test]
