@@ -7,6 +7,8 @@ mod arena;
 mod bucket;
 mod parting;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
