@@ -17,6 +17,7 @@ use crate::sessions::Sessions;
 
 mod ending;
 mod siege;
+mod unread;
 
 const TERMS: Terms = Terms { max_line: 65_536, max_errors: 10 };
 
@@ -40,12 +41,17 @@ impl Stage {
         Self { router, now, ends: HashMap::new(), total }
     }
 
-    /// Lets a guest in.
-    fn guest(&mut self, conn: u64, nick: &str) {
+    /// Lets a guest in; what its `welcome` says.
+    fn guest(&mut self, conn: u64, nick: &str) -> String {
+        self.enters(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#))
+    }
+
+    /// Lets somebody in who begins with these lines; what it is told.
+    fn enters(&mut self, conn: u64, lines: &str) -> String {
         let (outbox, source, drain) = outbox(1 << 20, &self.total);
         self.ends.insert(conn, (source, drain));
         self.router.handle(Message::Connect(Box::new(Connect { conn: ConnId(conn), outbox })));
-        self.says(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#));
+        self.says(conn, lines)
     }
 
     /// Lets someone in who proved to be an account.
