@@ -108,18 +108,7 @@ fn written(drain: &mut Drain) -> String {
 
 /// A rule for some rooms that sets nothing.
 fn rule(pattern: &str) -> RoomRule {
-    RoomRule {
-        pattern: Pattern::parse(pattern).expect("the test names a pattern"),
-        kind: None,
-        history: None,
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-        search: None,
-    }
+    RoomRule::new(Pattern::parse(pattern).expect("the test names a pattern"))
 }
 
 #[test]

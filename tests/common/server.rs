@@ -113,18 +113,7 @@ impl TestServer {
 
 /// A rule for the rooms that a pattern matches, which sets nothing yet.
 pub(crate) fn rule(pattern: &str) -> RoomRule {
-    RoomRule {
-        pattern: Pattern::parse(pattern).expect("the test names a pattern"),
-        kind: None,
-        history: None,
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-        search: None,
-    }
+    RoomRule::new(Pattern::parse(pattern).expect("the test names a pattern"))
 }
 
 impl Drop for TestServer {
