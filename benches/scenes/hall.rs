@@ -174,16 +174,5 @@ fn conn(at: usize) -> ConnId {
 
 /// One kind of history for all rooms.
 fn rule(history: HistoryKind) -> RoomRule {
-    RoomRule {
-        pattern: Pattern::parse(">").expect("it is a pattern"),
-        kind: None,
-        history: Some(history),
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-        search: None,
-    }
+    RoomRule { history: Some(history), ..RoomRule::new(Pattern::all()) }
 }

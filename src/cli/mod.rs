@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand, and what they share.
 //!
-//! Exit codes: 0 is success, 1 is something that went wrong while running, 2 is a mistake in the arguments or the
-//! configuration, which trying again will not mend.
+//! Exit codes: 0 is success, which the end of a server is also where a part of it failed, as its log then says; 1 is something
+//! that went wrong, 2 is a mistake in the arguments or the configuration, which trying again will not mend.
 
 mod bench;
 mod check;

@@ -56,7 +56,9 @@ impl Reader<'_> {
                     }
                 }
                 ("rooms", _) => {
-                    if let Some(rooms) = self.tables("rooms", value, ROOMS, "pattern", &blank_rule) {
+                    if let Some(rooms) =
+                        self.tables("rooms", value, ROOMS, "pattern", &|| RoomRule::new(Pattern::all()))
+                    {
                         self.draft.config.rooms = rooms;
                     }
                 }
@@ -170,22 +172,6 @@ impl Reader<'_> {
 
 fn is_table(name: &str) -> bool {
     KEYS.iter().any(|key| key.table == name)
-}
-
-/// A rule that says nothing yet, for every room.
-fn blank_rule() -> RoomRule {
-    RoomRule {
-        pattern: Pattern::all(),
-        kind: None,
-        history: None,
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-        search: None,
-    }
 }
 
 /// Line and column of a byte.

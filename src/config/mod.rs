@@ -211,6 +211,24 @@ pub struct RoomRule {
     pub search: Option<bool>,
 }
 
+impl RoomRule {
+    /// A rule that sets nothing yet.
+    pub const fn new(pattern: Pattern) -> Self {
+        Self {
+            pattern,
+            kind: None,
+            history: None,
+            private: None,
+            keep_messages: None,
+            keep_bytes: None,
+            keep_age: None,
+            ack_wait: None,
+            max_deliver: None,
+            search: None,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

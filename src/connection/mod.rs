@@ -5,7 +5,10 @@
 
 mod arena;
 mod bucket;
+mod parting;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -25,6 +28,7 @@ use crate::protocol::{Terms, Wire, codec};
 use crate::router::RouterHandle;
 use crate::sessions::{Sessions, log_of};
 
+pub(crate) use parting::{last_words, part};
 use reader::Reader;
 use writer::Writer;
 
@@ -58,6 +62,7 @@ pub async fn serve<R, W>(
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
+    let terms = Terms { max_line: config.limits.max_line, max_errors: config.limits.max_errors };
     let mut held = BytesMut::new();
     let wire = match protocol {
         Protocol::Json => Wire::Json,
@@ -65,19 +70,20 @@ pub async fn serve<R, W>(
         Protocol::Auto => {
             let sniffed = recognise(&mut input, &mut held, config.server.sniff_timeout);
             let sniffed = services.shutdown.run_until_cancelled(sniffed).await;
-            let Some(Ok(wire)) = sniffed else { return };
-            wire
+            match sniffed {
+                Some(Ok(wire)) => wire,
+                Some(Err(_)) => return,
+                None => return Box::pin(part(input, output, &parting::to_anyone(&terms))).await,
+            }
         }
     };
     services.sessions.speaks(conn, wire);
     log_of!(DEBUG, services.sessions, conn, "recognised");
-    let terms = Terms { max_line: config.limits.max_line, max_errors: config.limits.max_errors };
     let (decoder, encoder) = codec(wire, &terms);
     let limits = &config.limits;
     let (outbox, source, drain) = outbox(limits.outbox_bytes, limits.uncommitted_bytes, &services.total);
-    if services.router.connect(conn, outbox).await.is_err() {
-        return;
-    }
+    // Where the router is gone, so is the outbox, and the writer says goodbye.
+    let _ = services.router.connect(conn, outbox).await;
     let mut writer = Writer::new(output, conn, drain, encoder, &services, terms, config.limits.write_timeout);
     services.tasks.spawn(async move { writer.run().await });
     let guard = Guard { conn, services: services.clone() };

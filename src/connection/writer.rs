@@ -1,8 +1,9 @@
 //! The writer actor of one connection: takes everything that waits in its outbox and writes it with as few system calls as
 //! it can.
 //!
-//! It holds no buffer while nothing waits. A peer that takes nothing for `write_timeout` is closed; one that is gone is
-//! written to no more, but what waits for it is still taken, so that its reader can finish what was asked.
+//! It holds no buffer while nothing waits. A peer that takes nothing for `write_timeout` is out of everything from then on,
+//! and gets the rest of its line and a goodbye if it takes them in as much time again. One that is gone is written to no
+//! more, but what waits for it is still taken, so that its reader can finish what was asked.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Services;
@@ -48,6 +49,13 @@ struct Work {
 enum Woken {
     Item(Item),
     Timer,
+}
+
+/// Why not everything could be written.
+struct Cut {
+    error: io::Error,
+    /// What is left of the line that was begun.
+    rest: Bytes,
 }
 
 /// One connection's writer.
@@ -91,19 +99,20 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             work.output.clear();
             SPARE.set(Some(work));
             self.drain.written(done);
-            if let Err(error) = written {
-                return Box::pin(self.give_up(error)).await;
+            if let Err(cut) = written {
+                return Box::pin(self.give_up(*cut)).await;
             }
             if has_bye {
                 return Box::pin(self.end()).await;
             }
-            if self.drain.is_awaited() && Box::pin(self.router.drained(self.conn)).await.is_err() {
-                break;
+            if self.drain.is_awaited() {
+                // A router that has gone may have left its last words here.
+                let _ = Box::pin(self.router.drained(self.conn)).await;
             }
         }
         // The router has gone without a word, which only a fault of its own explains.
         let mut output = Output::default();
-        let bye = Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms: None };
+        let bye = Event::bye(Tag::None, ByeReason::Shutdown);
         self.encoder.encode(Item::Events(Box::new(vec![bye])), &mut output);
         if self.write(output.slices()).await.is_ok() {
             Box::pin(self.end()).await;
@@ -139,8 +148,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
-    async fn write(&mut self, slices: &mut [Bytes]) -> io::Result<()> {
-        let mut at = 0;
+    async fn write(&mut self, slices: &mut [Bytes]) -> Result<(), Box<Cut>> {
+        let (mut at, mut is_mid_line) = (0, false);
         while at < slices.len() {
             let output = &mut self.output;
             let mut attempt = |context: &mut std::task::Context<'_>| {
@@ -153,15 +162,21 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             };
             // Nearly every write is taken at once: only one that is not needs a timer.
             let written = match poll_fn(|context| Poll::Ready(attempt(context))).await {
-                Poll::Ready(written) => written?,
+                Poll::Ready(written) => written,
                 Poll::Pending => Box::pin(tokio::time::timeout(self.write_timeout, poll_fn(attempt)))
                     .await
-                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
+                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
             };
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            at = advance(slices, at, written);
+            let error = match written {
+                Ok(written @ 1..) => {
+                    (at, is_mid_line) = advance(slices, at, written);
+                    continue;
+                }
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Err(error) => error,
+            };
+            let rest = if is_mid_line { to_line_end(&slices[at..]) } else { Bytes::new() };
+            return Err(Box::new(Cut { error, rest }));
         }
         Ok(())
     }
@@ -173,7 +188,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     /// The peer cannot be written to any more.
-    async fn give_up(&mut self, error: io::Error) {
+    async fn give_up(&mut self, cut: Cut) {
+        let Cut { error, rest } = cut;
         let is_slow = error.kind() == io::ErrorKind::TimedOut;
         log_of!(DEBUG, self.sessions, self.conn, %error, "cannot write");
         self.drain.deaf();
@@ -185,23 +201,58 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         if told.is_err() {
             return;
         }
+        let mut bye = None;
         while let Some(item) = self.drain.next().await {
             let mut done = Written::default();
             done.add(&item);
+            match item {
+                Item::Switch(wire) => self.encoder = codec(wire, &self.terms).1,
+                Item::Events(mut events) => bye = events.pop().filter(|event| matches!(event, Event::Bye { .. })),
+                Item::Feed { .. } => {}
+            }
             self.drain.written(done);
+        }
+        if is_slow {
+            let bye = bye.unwrap_or_else(|| Event::bye(Tag::None, ByeReason::SlowConsumer));
+            // Whether the peer reads again to see it is its own affair.
+            let _ = tokio::time::timeout(self.write_timeout, self.part_late(rest, bye)).await;
+        }
+    }
+
+    /// Ends the line that was begun and says goodbye, leaving out everything between.
+    async fn part_late(&mut self, rest: Bytes, bye: Event) {
+        let mut output = Output::default();
+        output.share(rest);
+        self.encoder.encode(Item::Events(Box::new(vec![bye])), &mut output);
+        if self.write(output.slices()).await.is_ok() {
+            self.end().await;
         }
     }
 }
 
-/// Drops what was written, and says which stretch is the next.
-fn advance(slices: &mut [Bytes], mut at: usize, mut written: usize) -> usize {
+/// Drops what was written, and says which stretch is the next and whether it is in the middle of a line.
+fn advance(slices: &mut [Bytes], mut at: usize, mut written: usize) -> (usize, bool) {
+    let mut last = Bytes::new();
     while at < slices.len() && written >= slices[at].len() {
         written -= slices[at].len();
-        slices[at] = Bytes::new();
+        last = std::mem::take(&mut slices[at]);
         at += 1;
     }
     if written > 0 {
-        slices[at].advance(written);
+        last = slices[at].split_to(written);
     }
-    at
+    (at, at < slices.len() && last.last() != Some(&b'\n'))
+}
+
+/// What there is up to the end of a line.
+fn to_line_end(slices: &[Bytes]) -> Bytes {
+    let mut line = BytesMut::new();
+    for bytes in slices {
+        let end = memchr::memchr(b'\n', bytes);
+        line.extend_from_slice(&bytes[..end.map_or(bytes.len(), |end| end + 1)]);
+        if end.is_some() {
+            break;
+        }
+    }
+    line.freeze()
 }

@@ -281,6 +281,24 @@ pub struct Create {
     pub max_deliver: Option<u32>,
 }
 
+impl Create {
+    /// A room with the settings that the configuration has for it.
+    pub const fn new(room: Arc<RoomName>) -> Self {
+        Self {
+            room,
+            kind: None,
+            history: None,
+            topic: None,
+            private: None,
+            keep_messages: None,
+            keep_bytes: None,
+            keep_age: None,
+            ack_wait: None,
+            max_deliver: None,
+        }
+    }
+}
+
 /// A stretch of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {

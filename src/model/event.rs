@@ -334,7 +334,16 @@ pub struct RoomInfo {
     pub private: bool,
 }
 
+/// When a client that is told to go for the server's sake should come back: after a restart's moment.
+const RECONNECT_MS: u64 = 1_000;
+
 impl Event {
+    /// The goodbye for a reason.
+    pub fn bye(tag: Tag, reason: ByeReason) -> Self {
+        let reconnect_ms = matches!(reason, ByeReason::Shutdown).then_some(RECONNECT_MS);
+        Self::Bye { tag, reason, reconnect_ms }
+    }
+
     /// What it takes from the answer budget: its bytes on the wire, about.
     pub fn cost(&self) -> usize {
         /// What any event takes with its envelope.

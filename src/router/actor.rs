@@ -2,6 +2,8 @@
 //!
 //! It waits for parcels, timers and control alone, never for a connection: what it sends, it tries to send.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
@@ -18,15 +20,44 @@ const ROUND: usize = 128;
 const LONG_ROUND: Duration = Duration::from_millis(2);
 
 /// Runs the router until `shutdown` is cancelled and the mailbox is empty, or nobody can write to it any more; then says
-/// goodbye to every connection.
+/// goodbye to every connection. Where it fails, it says goodbye all the same, and the failure goes on to whoever runs it.
 pub async fn run(
     mut router: Router,
     mut mailbox: mpsc::Receiver<Message>,
-    mut control: mpsc::Receiver<Control>,
+    control: mpsc::Receiver<Control>,
     mut stored: mpsc::Receiver<store::Event>,
     shutdown: CancellationToken,
 ) {
     let mut messages = Vec::with_capacity(ROUND);
+    let served = serve(&mut router, (&mut mailbox, &mut stored), &mut messages, control, shutdown).await;
+    let ended = served.and_then(|()| {
+        attempt(|| {
+            router.at(now());
+            router.shutdown();
+        })
+    });
+    if let Err(fault) = ended {
+        mailbox.close();
+        let waiting = std::iter::from_fn(|| mailbox.try_recv().ok());
+        // Whoever is not told here, since this fails too, hears it from its writer when the router is gone.
+        let _ = attempt(|| router.abandon(messages.into_iter().rev().chain(waiting)));
+        resume_unwind(fault);
+    }
+    // The store ends when the router is gone, and waits until it has been heard out.
+    drop(router);
+    let mut events = Vec::with_capacity(ROUND);
+    while stored.recv_many(&mut events, ROUND).await > 0 {
+        events.clear();
+    }
+}
+
+async fn serve(
+    router: &mut Router,
+    (mailbox, stored): (&mut mpsc::Receiver<Message>, &mut mpsc::Receiver<store::Event>),
+    messages: &mut Vec<Message>,
+    mut control: mpsc::Receiver<Control>,
+    shutdown: CancellationToken,
+) -> Result<(), Fault> {
     let mut events = Vec::with_capacity(ROUND);
     let (mut has_control, mut has_store) = (true, true);
     loop {
@@ -41,27 +72,26 @@ pub async fn run(
             () = shutdown.cancelled() => {
                 // What was sent before is answered; what comes after finds the mailbox closed.
                 mailbox.close();
-                while mailbox.recv_many(&mut messages, ROUND).await > 0 {
-                    round(&mut router, &mut messages);
+                while mailbox.recv_many(messages, ROUND).await > 0 {
+                    round(router, messages)?;
                 }
-                await_store(&mut router, &mut stored, &mut events).await;
-                break;
+                return await_store(router, stored, &mut events).await;
             }
-            () = expired(deadline) => {
+            () = expired(deadline) => attempt(|| {
                 router.at(now());
                 router.expire();
                 router.settle();
-            }
+            })?,
             said = stored.recv_many(&mut events, ROUND), if has_store => {
                 has_store = said > 0;
-                hear(&mut router, &mut events);
+                hear(router, &mut events)?;
             }
-            taken = mailbox.recv_many(&mut messages, ROUND) => {
+            taken = mailbox.recv_many(messages, ROUND) => {
                 if taken == 0 {
-                    break;
+                    return Ok(());
                 }
                 let begun = Instant::now();
-                round(&mut router, &mut messages);
+                round(router, messages)?;
                 if begun.elapsed() >= LONG_ROUND {
                     // A thread looks at its sockets only after dozens of turns of its tasks. Whoever brought a round this
                     // long would bring dozens more before anyone else is heard.
@@ -70,37 +100,56 @@ pub async fn run(
             }
         }
     }
-    router.at(now());
-    router.shutdown();
 }
 
 /// Takes what the store says.
-fn hear(router: &mut Router, events: &mut Vec<store::Event>) {
-    router.at(now());
-    for event in events.drain(..) {
-        router.stored(event);
-    }
-    router.settle();
+fn hear(router: &mut Router, events: &mut Vec<store::Event>) -> Result<(), Fault> {
+    attempt(|| {
+        router.at(now());
+        for event in events.drain(..) {
+            router.stored(event);
+        }
+        router.settle();
+    })
 }
 
 /// Waits until the store has answered everything, within what a shutdown has for it.
-async fn await_store(router: &mut Router, stored: &mut mpsc::Receiver<store::Event>, events: &mut Vec<store::Event>) {
-    let answered = tokio::time::timeout(router.patience(), async {
+async fn await_store(
+    router: &mut Router,
+    stored: &mut mpsc::Receiver<store::Event>,
+    events: &mut Vec<store::Event>,
+) -> Result<(), Fault> {
+    let patience = router.patience();
+    let answered = tokio::time::timeout(patience, async {
         while router.awaits_store() && stored.recv_many(events, ROUND).await > 0 {
-            hear(router, events);
+            hear(router, events)?;
         }
+        Ok(())
     });
-    if answered.await.is_err() {
-        tracing::error!("the disk did not answer in time: the outcome of what waited for it is unknown");
-    }
+    answered.await.unwrap_or_else(|_| {
+        tracing::error!(?patience, "the disk did not answer in time: the outcome of what waited for it is unknown");
+        Ok(())
+    })
 }
 
-fn round(router: &mut Router, messages: &mut Vec<Message>) {
-    router.at(now());
-    for message in messages.drain(..) {
-        router.handle(message);
-    }
-    router.settle();
+/// Carries messages out; where that fails, those that were not begun are left, the last one first.
+fn round(router: &mut Router, messages: &mut Vec<Message>) -> Result<(), Fault> {
+    messages.reverse();
+    attempt(|| {
+        router.at(now());
+        while let Some(message) = messages.pop() {
+            router.handle(message);
+        }
+        router.settle();
+    })
+}
+
+/// What a part that failed says of it.
+type Fault = Box<dyn Any + Send>;
+
+/// Does something with the router that may fail. What is half changed then is looked at only to say goodbye.
+fn attempt(deed: impl FnOnce()) -> Result<(), Fault> {
+    catch_unwind(AssertUnwindSafe(deed))
 }
 
 async fn expired(deadline: Option<Instant>) {

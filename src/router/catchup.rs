@@ -134,6 +134,7 @@ impl Router {
             at.next = chunk.last().next();
         };
         self.total.add(fed);
+        self.mark_shown(id, hall_id, Seq(at.next.0 - 1));
         if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id)) {
             *lag = at;
         }

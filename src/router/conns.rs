@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -16,9 +16,6 @@ use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Se
 use crate::outbox::Outbox;
 use crate::protocol::json::SenderPart;
 use crate::sessions::log_of;
-
-/// When a client that is told to go for the server's sake should come back: after a restart's moment.
-const RECONNECT: Duration = Duration::from_secs(1);
 
 /// One connection.
 #[derive(Debug)]
@@ -102,11 +99,12 @@ impl CatchUp {
 /// The goodbye a connection will get.
 #[derive(Debug)]
 pub(super) struct Ending {
-    tag: Tag,
+    /// What the goodbye answers.
+    pub tag: Tag,
     /// Whether the client said so itself, which ends its session too.
-    by_client: bool,
+    pub by_client: bool,
     /// What others are told.
-    words: Option<Box<str>>,
+    pub words: Option<Box<str>>,
 }
 
 /// A close that waits until what the connection sent is safe, so that nobody is seen to leave before the last word.
@@ -258,9 +256,8 @@ impl Router {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.sessions.free(conn.nick(), id);
         log_of!(DEBUG, self.sessions, id, reason = reason.as_str(), "ended");
-        let reconnect_ms = matches!(reason, ByeReason::Shutdown).then_some(RECONNECT.as_millis() as u64);
         let mut events = std::mem::take(&mut conn.events);
-        events.push(Event::Bye { tag, reason, reconnect_ms });
+        events.push(Event::bye(tag, reason));
         conn.outbox.settle(conn.claim);
         // An outbox that takes nothing more belongs to a peer that reads nothing: its writer ends when this one is gone.
         let _ = conn.outbox.answer(events);
@@ -279,20 +276,6 @@ impl Router {
         match closing {
             Some(Closing { reason, tag, by_client, words }) => self.close(id, reason, tag, by_client, words.as_deref()),
             None => self.finish_if_done(id),
-        }
-    }
-
-    /// Says goodbye to everyone.
-    pub(super) fn shutdown(&mut self) {
-        self.settle();
-        self.fail_all_requests();
-        for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            let Some(mut conn) = self.conns.remove(&id) else { continue };
-            let mut events = std::mem::take(&mut conn.events);
-            let reconnect_ms = Some(RECONNECT.as_millis() as u64);
-            events.push(Event::Bye { tag: Tag::None, reason: ByeReason::Shutdown, reconnect_ms });
-            let _ = conn.outbox.answer(events);
-            conn.outbox.close();
         }
     }
 }

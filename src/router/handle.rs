@@ -25,6 +25,9 @@ pub enum Message {
     Deaf(ConnId),
     /// A connection has to end.
     Close(ConnId, ByeReason),
+    /// The router has to fail, for a test that looks at what comes then.
+    #[cfg(test)]
+    Fail,
 }
 
 /// A new connection.
@@ -115,6 +118,12 @@ impl RouterHandle {
     /// Ends a connection.
     pub async fn close(&self, conn: ConnId, reason: ByeReason) -> Result<(), RouterGone> {
         self.send(Message::Close(conn, reason)).await
+    }
+
+    /// Has the router fail.
+    #[cfg(test)]
+    pub(crate) async fn fail(&self) -> Result<(), RouterGone> {
+        self.send(Message::Fail).await
     }
 
     async fn send(&self, message: Message) -> Result<(), RouterGone> {

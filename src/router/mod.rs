@@ -13,6 +13,7 @@ mod conns;
 mod direct;
 mod disk;
 mod dispatch;
+mod ending;
 mod hall;
 mod halls;
 mod handle;
@@ -131,6 +132,8 @@ impl Router {
             Message::Drained(conn) => self.drained(conn),
             Message::Deaf(conn) => self.deaf(conn),
             Message::Close(conn, reason) => self.close_for(conn, reason),
+            #[cfg(test)]
+            Message::Fail => panic!("a test has it fail"),
         }
     }
 

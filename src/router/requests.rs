@@ -198,12 +198,9 @@ impl Router {
         }
     }
 
-    /// The server goes down: nobody will answer.
-    pub(super) fn fail_all_requests(&mut self) {
-        for req in self.requests.open.keys().copied().collect::<Vec<_>>() {
-            self.fail_request(req, Code::ShuttingDown, "the server goes down");
-        }
-        self.flush_answers();
+    /// The server goes down: nobody will answer. Those who asked and under which tag; what is open else is left alone.
+    pub(super) fn give_up_requests(&mut self) -> Vec<(ConnId, Tag)> {
+        std::mem::take(&mut self.requests).open.into_values().map(|open| (open.asker, open.tag)).collect()
     }
 
     /// The next worker of a room that is not the asker and can take so many bytes.

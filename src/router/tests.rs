@@ -16,7 +16,9 @@ use crate::protocol::{Decoder, Encoder, Output, Terms};
 use crate::sessions::Sessions;
 
 mod disk;
+mod ending;
 mod siege;
+mod unread;
 
 const TERMS: Terms = Terms { max_line: 65_536, max_errors: 10 };
 
@@ -40,13 +42,18 @@ impl Stage {
         Self { router, now, ends: HashMap::new(), total }
     }
 
-    /// Lets a guest in.
-    fn guest(&mut self, conn: u64, nick: &str) {
-        self.arrives(conn);
-        self.says(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#));
+    /// Lets a guest in; what its `welcome` says.
+    fn guest(&mut self, conn: u64, nick: &str) -> String {
+        self.enters(conn, &format!(r#"{{"op":"hello","nick":"{nick}"}}"#))
     }
 
-    /// Lets one in who has not said who it is.
+    /// Lets somebody in who begins with these lines; what it is told.
+    fn enters(&mut self, conn: u64, lines: &str) -> String {
+        self.arrives(conn);
+        self.says(conn, lines)
+    }
+
+    /// Lets one in who has not said anything.
     fn arrives(&mut self, conn: u64) {
         let (outbox, source, drain) = outbox(1 << 20, 256 << 10, &self.total);
         self.ends.insert(conn, (source, drain));
@@ -81,14 +88,7 @@ impl Stage {
 
     /// What a connection was told meanwhile.
     fn hears(&mut self, conn: u64) -> String {
-        let (_, drain) = self.ends.get_mut(&conn).expect("it came");
-        let (mut output, mut written) = (Output::default(), Written::default());
-        while let Some(item) = drain.try_next() {
-            written.add(&item);
-            JsonEncoder.encode(item, &mut output);
-        }
-        drain.written(written);
-        String::from_utf8(output.slices().concat()).expect("it is UTF-8")
+        written(&mut self.ends.get_mut(&conn).expect("it came").1)
     }
 
     /// Lets time go by.
@@ -101,20 +101,20 @@ impl Stage {
     }
 }
 
+/// What waits in an outbox, as a client reads it.
+fn written(drain: &mut Drain) -> String {
+    let (mut output, mut written) = (Output::default(), Written::default());
+    while let Some(item) = drain.try_next() {
+        written.add(&item);
+        JsonEncoder.encode(item, &mut output);
+    }
+    drain.written(written);
+    String::from_utf8(output.slices().concat()).expect("it is UTF-8")
+}
+
 /// A rule for some rooms that sets nothing.
 fn rule(pattern: &str) -> RoomRule {
-    RoomRule {
-        pattern: Pattern::parse(pattern).expect("the test names a pattern"),
-        kind: None,
-        history: None,
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-        search: None,
-    }
+    RoomRule::new(Pattern::parse(pattern).expect("the test names a pattern"))
 }
 
 #[test]

@@ -9,15 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::{Config, Protocol};
 use crate::connection::{self, Services};
-use crate::model::{ByeReason, Code, ConnId, ErrorEvent, Event, Item, Tag};
-use crate::protocol::json::JsonEncoder;
-use crate::protocol::{Encoder, Output};
+use crate::model::{ByeReason, Code, ConnId, ErrorEvent, Event, Tag};
 use crate::sessions::{Sessions, log_of};
 
 /// First wait after an accept that failed for want of descriptors or memory; doubled each time.
@@ -28,9 +25,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Connections turned away that may be waited for at once, to see that their peers have read why.
 const TURNED_AWAY_MAX: usize = 32;
-
-/// How long one that is turned away may take to read why.
-const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// What all acceptors share.
 #[derive(Clone, Debug)]
@@ -120,15 +114,8 @@ impl Acceptor {
             return dismiss(stream, words);
         };
         self.0.services.tasks.spawn(async move {
-            let told = tokio::time::timeout(TURN_AWAY, async {
-                stream.write_all(&farewell(words)).await?;
-                stream.shutdown().await?;
-                let mut ignored = [0; 1_024];
-                while stream.read(&mut ignored).await? > 0 {}
-                io::Result::Ok(())
-            });
-            // Whether the peer has read it is its own affair.
-            let _ = told.await;
+            let (input, output) = stream.split();
+            connection::part(input, output, &farewell(words)).await;
             drop(permit);
         });
     }
@@ -164,10 +151,8 @@ fn dismiss(stream: TcpStream, words: &'static str) {
 /// The line that one connection too many gets.
 fn farewell(words: &'static str) -> Vec<u8> {
     let error = Event::Error(Tag::None, Box::new(ErrorEvent::new(Code::TooManyConnections, words)));
-    let bye = Event::Bye { tag: Tag::None, reason: ByeReason::TooManyConnections, reconnect_ms: None };
-    let mut output = Output::default();
-    JsonEncoder.encode(Item::Events(Box::new(vec![error, bye])), &mut output);
-    output.slices().concat()
+    let bye = Event::bye(Tag::None, ByeReason::TooManyConnections);
+    connection::last_words(vec![error, bye])
 }
 
 fn is_peers(error: &io::Error) -> bool {

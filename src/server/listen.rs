@@ -64,3 +64,37 @@ pub(super) fn connections(limits: &Limits) -> usize {
     }
     allowed.min(limits.max_connections)
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// A peer that is dead is found within this, as clients are promised.
+    const FOUND_WITHIN: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn an_accepted_socket_has_the_kernel_find_a_dead_peer_within_a_minute() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = match open(address.parse().expect("an address")) {
+                // A machine without IPv6 accepts nobody over it.
+                Err(error) if address.starts_with('[') => {
+                    assert!(std::net::TcpListener::bind(address).is_err(), "{error}");
+                    continue;
+                }
+                opened => opened.expect("loopback has free ports"),
+            };
+            let client = std::net::TcpStream::connect(listener.local_addr().expect("it is bound"));
+            let (accepted, _) = listener.accept().await.expect("somebody came");
+            let socket = SockRef::from(&accepted);
+            assert!(socket.keepalive().expect("it is a socket"));
+            let idle = socket.tcp_keepalive_time().expect("it is TCP");
+            let every = socket.tcp_keepalive_interval().expect("it is TCP");
+            let retries = socket.tcp_keepalive_retries().expect("it is TCP");
+            assert!(idle + every * retries <= FOUND_WITHIN, "{idle:?} and {retries} times {every:?}");
+            assert!(socket.tcp_nodelay().expect("it is TCP"), "what is written goes at once");
+            drop(client);
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! The server as a whole: what is started in which order, and what is stopped.
 //!
-//! Started: listeners, router, acceptors. Stopped, on a signal, on the caller's word or when the router fails: acceptors and
+//! Started: listeners, router, acceptors. Stopped, on a signal, on the caller's word or when one of these fails: acceptors and
 //! streams not yet recognised, then the router, which says goodbye to everyone, then the connections, all within
-//! `shutdown_timeout`.
+//! `shutdown_timeout`. A failure ends the server in the same order as a signal, and is in the log.
 
 mod accept;
 mod listen;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io;
@@ -15,13 +17,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config, Listen};
 use crate::connection::Services;
 use crate::outbox::Total;
-use crate::router::{self, Control, Router};
+use crate::router::{self, Control, Message, Router, RouterHandle};
 use crate::sessions::Sessions;
 
 use accept::Acceptor;
@@ -35,6 +38,7 @@ pub struct Server {
     config: Config,
     listeners: Vec<(Listen, TcpListener)>,
     reloads: (mpsc::Sender<Config>, mpsc::Receiver<Config>),
+    router: (RouterHandle, mpsc::Receiver<Message>),
 }
 
 /// Gives a running server another configuration.
@@ -58,7 +62,8 @@ impl Server {
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", listen.addr)))?;
             listeners.push((listen.clone(), listener));
         }
-        Ok(Self { config, listeners, reloads: mpsc::channel(1) })
+        let router = router::mailbox(config.limits.router_mailbox);
+        Ok(Self { config, listeners, reloads: mpsc::channel(1), router })
     }
 
     /// The addresses listened on, with the ports that were given.
@@ -71,21 +76,21 @@ impl Server {
         Reloader(self.reloads.0.clone())
     }
 
-    /// Serves until `shutdown` resolves, then stops.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { config, listeners, reloads: (_, mut reloads) } = self;
-        let timeout = config.server.shutdown_timeout;
-        let (places, max_connections) = (config.limits.router_mailbox, listen::connections(&config.limits));
+    /// Serves until `shutdown` resolves or a part of it fails, then stops.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { config, listeners, reloads: (_, mut reloads), router: (handle, mailbox) } = self;
+        let (timeout, max_connections) = (config.server.shutdown_timeout, listen::connections(&config.limits));
         let (configs, current) = watch::channel(Arc::new(config));
         let (sessions, total) = (Arc::new(Sessions::default()), Arc::new(Total::default()));
-        let (handle, mailbox) = router::mailbox(places);
         let (control, controls) = mpsc::channel(CONTROL_PLACES);
         let stop_accepting = CancellationToken::new();
         let stop_routing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
         let (_, stored) = mpsc::channel(1);
-        let mut routing = tasks.spawn(router::run(state, mailbox, controls, stored, stop_routing.clone()));
+        let failing = CancellationToken::new();
+        let routing = router::run(state, mailbox, controls, stored, stop_routing.clone());
+        let routing = tasks.spawn(vital(routing, &failing));
         let services = Services {
             router: handle,
             sessions: Arc::clone(&sessions),
@@ -96,15 +101,15 @@ impl Server {
         let acceptor = Acceptor::new(max_connections, sessions, services, current);
         let mut accepting = Vec::new();
         for (listen, listener) in listeners {
-            let acceptor = acceptor.clone();
-            accepting.push(tasks.spawn(acceptor.run(listener, listen.protocol)));
+            let acceptor = acceptor.clone().run(listener, listen.protocol);
+            accepting.push(tasks.spawn(vital(acceptor, &failing)));
         }
         drop(acceptor);
         tokio::pin!(shutdown);
-        let failed = loop {
+        loop {
             tokio::select! {
-                () = &mut shutdown => break None,
-                ended = &mut routing => break Some(ended),
+                () = &mut shutdown => break,
+                () = failing.cancelled() => break,
                 Some(new) = reloads.recv() => {
                     let old = Arc::clone(&configs.borrow());
                     let (new, waiting) = config::reload(&old, new);
@@ -118,23 +123,37 @@ impl Server {
                     let _ = control.send(Control::Reload(new)).await;
                 }
             }
-        };
+        }
         tracing::info!("shutting down");
-        let is_failed = failed.is_some();
         let stopped = tokio::time::timeout(timeout, async {
             stop_accepting.cancel();
             for accepting in accepting {
-                // An acceptor that failed has stopped too.
-                let _ = accepting.await;
+                note_fault("listener", accepting.await);
             }
             stop_routing.cancel();
+            note_fault("router", routing.await);
             tasks.close();
             tasks.wait().await;
         });
         if stopped.await.is_err() {
             tracing::warn!(?timeout, open = tasks.len(), "some connections did not end in time");
         }
-        if is_failed { Err(io::Error::other("the router failed")) } else { Ok(()) }
+    }
+}
+
+/// Runs a part without which there is no server: its end, also by a failure, is told.
+fn vital<F: Future>(part: F, failing: &CancellationToken) -> impl Future<Output = F::Output> + use<F> {
+    let ended = failing.clone().drop_guard();
+    async move {
+        let _ended = ended;
+        part.await
+    }
+}
+
+/// Logs that a part of the server failed, and why.
+fn note_fault(part: &str, ended: Result<(), JoinError>) {
+    if let Err(reason) = ended {
+        tracing::error!(part, %reason, "a fault of the server's own: it goes down");
     }
 }
 
@@ -153,7 +172,7 @@ pub async fn serve(config: Config, reload: impl Fn() -> Result<Config, String> +
         }
     }
     tokio::select! {
-        ended = server.run(shutdown) => ended,
+        () = server.run(shutdown) => Ok(()),
         never = signals::reload(hangups, reloader, reload) => match never {},
     }
 }

@@ -185,7 +185,7 @@ fn a_shutdown_is_told_with_when_to_come_back_and_open_requests_are_answered() {
         assert!(bye.number("reconnect_ms") > 0, "{}", bye.raw);
     }
     drop((ada, worker, idle));
-    server.wait().expect("the server stops");
+    server.wait();
 }
 
 #[test]
@@ -219,13 +219,12 @@ fn sighup_reads_the_configuration_again_without_losing_anyone() {
     }
 }
 
-#[test]
-fn one_whose_socket_takes_nothing_is_closed_and_seen_to_leave() {
-    let server = TestServer::with(|config| config.limits.write_timeout = Duration::from_millis(200));
+/// A member of `lobby` that reads nothing while the room is flooded, once it is seen to have left.
+fn stalled(server: &TestServer) -> Client {
     let mut watcher = server.client();
     watcher.done(json!({"op": "hello", "nick": "owl", "presence": true, "echo": false}));
     watcher.join("lobby");
-    let _stuck = server.joined("stuck", "lobby");
+    let stuck = server.joined("stuck", "lobby");
     watcher.expect("joined");
     let body = "x".repeat(60_000);
     let begun = Instant::now();
@@ -239,6 +238,27 @@ fn one_whose_socket_takes_nothing_is_closed_and_seen_to_leave() {
         }
     };
     assert_eq!(left.raw, r#"{"ev":"left","room":"lobby","nick":"stuck","reason":"slow_consumer"}"#);
+    stuck
+}
+
+#[test]
+fn one_whose_socket_takes_nothing_is_closed_and_seen_to_leave() {
+    let server = TestServer::with(|config| config.limits.write_timeout = Duration::from_millis(200));
+    drop(stalled(&server));
+}
+
+#[test]
+fn one_that_was_closed_for_taking_nothing_and_then_reads_on_is_told_why() {
+    let server = TestServer::with(|config| config.limits.write_timeout = Duration::from_secs(3));
+    let mut stuck = stalled(&server);
+    // As much time again is what it has to read on.
+    let seen = stuck.rest();
+    let (bye, before) = seen.split_last().expect("something is said");
+    assert_eq!(bye.raw, r#"{"ev":"bye","reason":"slow_consumer"}"#);
+    assert!(
+        !before.is_empty() && before.iter().all(|event| event.ev() == "message"),
+        "and every line before it is whole"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::TestServer;
+use crate::common::{Client, TestServer};
 
 #[test]
 fn a_connection_that_never_says_hello_is_a_guest_with_a_nick_of_the_servers() {
@@ -174,16 +174,22 @@ fn a_nick_op_is_refused_for_what_hello_would_refuse() {
     other.refused(json!({"op": "hello", "nick": "ada"}), "nick_in_use");
 }
 
-#[test]
-fn an_open_session_is_taken_over_and_the_old_connection_told() {
-    let server = TestServer::start();
+/// A member of `lobby` that is told of comings and goings, and ada, who has joined there; the session that resumes her.
+fn watched(server: &TestServer) -> (Client, Client, String) {
     let mut watcher = server.client();
     watcher.done(json!({"op": "hello", "nick": "owl", "presence": true}));
     watcher.join("lobby");
-    let mut old = server.client();
-    let session = old.hello("ada");
-    old.join("lobby");
+    let mut ada = server.client();
+    let session = ada.hello("ada");
+    ada.join("lobby");
     watcher.expect("joined");
+    (watcher, ada, session)
+}
+
+#[test]
+fn an_open_session_is_taken_over_and_the_old_connection_told() {
+    let server = TestServer::start();
+    let (mut watcher, mut old, session) = watched(&server);
     let mut new = server.client();
     let welcome = new.done(json!({"op": "hello", "resume": session}));
     assert_eq!((welcome.text("nick"), &welcome["resumed"]), ("ada", &json!(true)));
@@ -205,13 +211,7 @@ fn an_open_session_is_taken_over_and_the_old_connection_told() {
 #[test]
 fn a_session_outlives_the_end_of_input_with_nick_and_memberships() {
     let server = TestServer::start();
-    let mut watcher = server.client();
-    watcher.done(json!({"op": "hello", "nick": "owl", "presence": true}));
-    watcher.join("lobby");
-    let mut old = server.client();
-    let session = old.hello("ada");
-    old.join("lobby");
-    watcher.expect("joined");
+    let (mut watcher, mut old, session) = watched(&server);
     old.end_input();
     old.expect_bye("quit");
     watcher.expect("left");

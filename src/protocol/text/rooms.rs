@@ -86,18 +86,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Acted {
         let known = kinds.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(kind));
         Some(known.ok_or_else(|| format!("A room is fanout, queue or latest. {}", usage("create")))?)
     };
-    let create = Create {
-        room: room_name(name)?,
-        kind,
-        history: None,
-        topic: None,
-        private: None,
-        keep_messages: None,
-        keep_bytes: None,
-        keep_age: None,
-        ack_wait: None,
-        max_deliver: None,
-    };
+    let create = Create { kind, ..Create::new(room_name(name)?) };
     Ok(Act::Ask(Mark::Create, Command::Create(Box::new(create)), PLAIN))
 }
 

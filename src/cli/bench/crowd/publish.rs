@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::Crowd;
+use super::{Crowd, Member, Room};
 use crate::cli::bench::wire::Wire;
 
 /// Bytes that a publisher hands to its socket at once: what a buffered writer would.
@@ -44,15 +44,9 @@ impl<W: Wire> Crowd<W> {
         let fits = (WRITE_BYTES / room.template.len()).max(1) as u64;
         while count > 0 && member.client.is_flushed() {
             let now = count.min(fits);
-            for _ in 0..now {
-                room.template.append(at as u32, member.published, member.client.waiting());
-                member.published += 1;
-            }
+            send(room, member, at, now)?;
             count -= now;
             self.sent += now;
-            room.flow.sent(now);
-            room.left -= now;
-            member.client.flush()?;
         }
         Ok(())
     }
@@ -69,12 +63,8 @@ impl<W: Wire> Crowd<W> {
                 break;
             }
             room.turn = (room.turn + 1) % publishers;
-            room.template.append(at as u32, member.published, member.client.waiting());
-            member.published += 1;
+            send(room, member, at, 1)?;
             self.sent += 1;
-            room.flow.sent(1);
-            room.left -= 1;
-            member.client.flush()?;
         }
         Ok(())
     }
@@ -86,16 +76,21 @@ impl<W: Wire> Crowd<W> {
         for at in first..first + self.plan.publishers() {
             let member = &mut self.members[at];
             let now = (member.accepted + unacked - member.published).min(count);
-            for _ in 0..now {
-                room.template.append(at as u32, member.published, member.client.waiting());
-                member.published += 1;
-            }
+            send(room, member, at, now)?;
             count -= now;
             self.sent += now;
-            room.flow.sent(now);
-            room.left -= now;
-            member.client.flush()?;
         }
         Ok(())
     }
+}
+
+/// Has a publisher hand its next messages to its socket at once.
+fn send<W>(room: &mut Room<W>, member: &mut Member, at: usize, count: u64) -> io::Result<()> {
+    for _ in 0..count {
+        room.template.append(at as u32, member.published, member.client.waiting());
+        member.published += 1;
+    }
+    room.flow.sent(count);
+    room.left -= count;
+    member.client.flush()
 }

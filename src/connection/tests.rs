@@ -1,0 +1,162 @@
+//! One connection over a pipe in memory, with a router behind it and a clock that stands still unless all wait: what comes of
+//! peers that stay, stop reading or die.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::*;
+use crate::model::Nick;
+use crate::router::{Router, mailbox, now, run};
+
+/// A router, and what connections to it need.
+struct Stage {
+    services: Services,
+    config: Arc<Config>,
+    /// Held so that the router goes on without a change of its configuration.
+    _control: mpsc::Sender<crate::router::Control>,
+    conns: u64,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (config, sessions, total) = (Arc::new(Config::default()), Arc::default(), Arc::default());
+        let (router, messages) = mailbox(8);
+        let (control, controls) = mpsc::channel(1);
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let state = Router::new(Arc::clone(&config), Arc::clone(&sessions), Arc::clone(&total), now());
+        tasks.spawn(run(state, messages, controls, mpsc::channel(1).1, shutdown.clone()));
+        let services = Services { router, sessions, total, tasks, shutdown };
+        Self { services, config, _control: control, conns: 0 }
+    }
+
+    /// A JSON-lines connection through a pipe that holds so many bytes, and the task that serves it.
+    fn connect(&mut self, bytes: usize) -> (Peer, JoinHandle<()>) {
+        let (near, far) = tokio::io::duplex(bytes);
+        let (input, output) = tokio::io::split(near);
+        self.conns += 1;
+        let (config, services) = (Arc::clone(&self.config), self.services.clone());
+        let serving = serve(input, output, ConnId(self.conns), Protocol::Json, config, services);
+        (Peer(BufReader::new(far)), self.services.tasks.spawn(serving))
+    }
+
+    /// Whether somebody has a nick.
+    fn is_there(&self, nick: &str) -> bool {
+        self.services.sessions.find(&Nick::parse(nick).expect("a nick")).is_some()
+    }
+}
+
+/// The other end of a connection.
+struct Peer(BufReader<DuplexStream>);
+
+impl Peer {
+    async fn say(&mut self, lines: &str) {
+        self.0.write_all(lines.as_bytes()).await.expect("it is read");
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.expect("it is written to");
+        line
+    }
+
+    /// Says something, and reads up to its answer.
+    async fn asks(&mut self, line: &str) {
+        self.say(&format!("{line}\n")).await;
+        while !self.line().await.contains("\"id\":") {}
+    }
+
+    /// Takes a nick, joins the room `r` to stay, and ends its input.
+    async fn stays(&mut self, nick: &str) {
+        self.asks(&format!(r#"{{"op":"hello","nick":"{nick}","id":1}}"#)).await;
+        self.asks(r#"{"op":"join","room":"r","stay":true,"id":2}"#).await;
+        self.0.shutdown().await.expect("the pipe is open");
+    }
+}
+
+const PING: &str = "{\"ev\":\"ping\"}\n";
+const PING_EVERY: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn one_that_stays_is_pinged_every_minute_and_ends_once_its_peer_is_gone() {
+    let mut stage = Stage::new();
+    let (mut peer, serving) = stage.connect(65_536);
+    peer.stays("owl").await;
+    let begun = Instant::now();
+    for minute in 1..=3 {
+        assert_eq!(peer.line().await, PING);
+        assert_eq!(begun.elapsed().as_secs(), 60 * minute);
+    }
+    assert!(stage.is_there("owl"), "one that reads is left in peace");
+    drop(peer);
+    let gone = Instant::now();
+    serving.await.expect("it ends in order");
+    assert!(gone.elapsed() <= PING_EVERY, "the next ping finds that nobody is there");
+    assert!(!stage.is_there("owl"), "its nick is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_stays_and_takes_no_pings_ends_too() {
+    let mut stage = Stage::new();
+    let (mut peer, serving) = stage.connect(256);
+    peer.stays("owl").await;
+    let begun = Instant::now();
+    serving.await.expect("it ends in order");
+    let held = 256 / PING.len() + 1;
+    let patience = 2 * stage.config.limits.write_timeout;
+    assert!(begun.elapsed() <= PING_EVERY * held as u32 + patience, "{:?}", begun.elapsed());
+    assert!(!stage.is_there("owl"), "its nick is free");
+    drop(peer);
+}
+
+/// A member that reads nothing while more is said than its pipe holds, seen to have left; and the task that serves it.
+async fn stalled(stage: &mut Stage) -> (Peer, JoinHandle<()>) {
+    let (mut watcher, _) = stage.connect(65_536);
+    watcher.asks(r#"{"op":"hello","nick":"owl","presence":true,"id":1}"#).await;
+    watcher.asks(r#"{"op":"join","room":"r","id":2}"#).await;
+    let (mut peer, serving) = stage.connect(1_000);
+    peer.asks(r#"{"op":"hello","nick":"stuck","id":1}"#).await;
+    peer.asks(r#"{"op":"join","room":"r","id":2}"#).await;
+    for body in 1..=9 {
+        watcher
+            .say(&format!("{{\"op\":\"send\",\"room\":\"r\",\"body\":{body},\"headers\":{{\"x\":\"{:300}\"}}}}\n", ""))
+            .await;
+    }
+    while !watcher.line().await.contains(r#""ev":"left","room":"r","nick":"stuck","reason":"slow_consumer""#) {}
+    (peer, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_reads_again_in_time_gets_whole_lines_and_then_why_it_was_closed() {
+    let mut stage = Stage::new();
+    let (mut peer, serving) = stalled(&mut stage).await;
+    assert!(!stage.is_there("stuck"), "it is out of everything already");
+    let mut seen = String::new();
+    peer.0.read_to_string(&mut seen).await.expect("it ends in order");
+    let lines: Vec<&str> = seen.lines().collect();
+    let (bye, messages) = lines.split_last().expect("something is said");
+    assert_eq!(*bye, r#"{"ev":"bye","reason":"slow_consumer"}"#);
+    assert!((2..9).contains(&messages.len()), "what it had begun to get, and nothing of what still waited: {seen}");
+    for (line, body) in messages.iter().zip(1..) {
+        assert!(line.starts_with(r#"{"ev":"message","room":"r","seq":"#), "{line}");
+        assert!(line.ends_with(&format!("\"body\":{body}}}")), "each is whole: {line}");
+    }
+    drop(peer);
+    serving.await.expect("it ends in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_read_again_is_waited_for_no_longer_than_it_was_before() {
+    let mut stage = Stage::new();
+    let (mut peer, serving) = stalled(&mut stage).await;
+    let closed = Instant::now();
+    serving.await.expect("it ends in order");
+    let waited = closed.elapsed();
+    assert!(waited <= stage.config.limits.write_timeout + Duration::from_secs(1), "{waited:?}");
+    let mut seen = Vec::new();
+    peer.0.read_to_end(&mut seen).await.expect("it ends in order");
+    assert!(!seen.ends_with(b"\"slow_consumer\"}\n"), "there was no room for a goodbye");
+}
