@@ -16,10 +16,12 @@
 //! - The time of a message is never below that of the one before it in its room.
 
 #[cfg(test)]
-mod double;
+mod contract;
 #[cfg(test)]
+mod double;
 mod gather;
 mod record;
+pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,46 @@
+//! The directory that a store lives in: made where it is missing, for its owner's eyes alone, and held by one server.
+//!
+//! Knows the names of the files in it and nothing of what is in them.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+
+/// A directory that no other server uses while this is held.
+#[derive(Debug)]
+pub(super) struct Directory {
+    database: PathBuf,
+    /// The lock ends when the file is closed, also when the process is killed.
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes what is missing, and locks it.
+    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Directory { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock = private(&path.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Taken(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let database = path.join("messages.db");
+        // SQLite gives the files beside it the same rights.
+        private(&database).map_err(failed)?;
+        // A file is there to stay once its directory is written.
+        File::open(path).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        Ok(Self { database, _lock: lock })
+    }
+
+    /// The file that SQLite writes; its log is beside it.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
+    }
+}
+
+fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}

@@ -1,0 +1,154 @@
+//! The engine inside the process: one SQLite file, one thread that writes it and one that reads it.
+//!
+//! [`open`] gives the handle, the stream of events and what is there. The handle only puts batches and reads into bounded
+//! queues; `writer` commits, `reader` answers, `trim` lets go. When the last handle is dropped, what was taken is
+//! committed and told, and the file is closed. Nothing outside of this folder names SQLite.
+
+mod commit;
+mod database;
+mod directory;
+mod inbox;
+mod reader;
+mod rows;
+mod schema;
+#[cfg(test)]
+pub(in crate::store) mod tests;
+mod trim;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
+use database::Database;
+use directory::Directory;
+use inbox::Inbox;
+use reader::Reader;
+use writer::{Told, Writer};
+
+/// Bytes of batches that may wait for the disk: what a disk of 50 MB a second writes in a third of a second, and less than
+/// the connections may have uncommitted all together, so that a slow disk is told to clients before memory is full.
+pub const STORE_QUEUE: usize = 16 << 20;
+
+/// Reads that may wait: each is a few hundred bytes, and whoever waits behind as many does better to ask again.
+const READS: usize = 1024;
+
+/// Events that may wait for the router; it takes all there are in each round, and the threads here wait for it.
+const EVENTS: usize = 4096;
+
+/// What an engine needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// This life of the server.
+    pub boot: Boot,
+    /// How long idempotency keys are remembered.
+    pub keys_age: Duration,
+    /// Bytes of batches that may wait; [`STORE_QUEUE`] but in tests.
+    pub queue_bytes: usize,
+}
+
+/// A store that is open.
+#[derive(Debug)]
+pub struct Opened {
+    /// The way to it. Dropping the last one ends the engine.
+    pub store: Arc<dyn Store>,
+    /// What it says. It has to be taken until it ends: the engine waits for that, also at its own end.
+    pub events: mpsc::Receiver<Event>,
+    /// What it holds.
+    pub contents: Contents,
+    /// Resolves when all is committed, told and closed.
+    pub closed: oneshot::Receiver<()>,
+}
+
+/// Why a store cannot be opened, for whoever starts the server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or used.
+    #[error("the data directory {path} cannot be used: {source}", path = .path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another server is there.
+    #[error("the data directory {path} is in use by another server", path = .0.display())]
+    Taken(PathBuf),
+    /// SQLite cannot use the file.
+    #[error("the store {path} cannot be opened: {source}", path = .path.display())]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// Another program is reading it, so that it cannot be seen to be well again.
+    #[error("the store {path} is held by another program", path = .0.display())]
+    Busy(PathBuf),
+    /// Written by a later version of the program.
+    #[error("the store {path} has form {version}, which is newer than this program; use a newer one", path = .path.display())]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        version: i32,
+    },
+    /// A database, but not ours.
+    #[error("{path} is a database of another program", path = .0.display())]
+    Foreign(PathBuf),
+    /// No thread could be had.
+    #[error("no thread could be started for the store: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Opens the store in a directory, which is made where it is missing. Waits for the disk.
+pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
+    let directory = Directory::hold(path)?;
+    let database = Database::open(directory.database(), options.keys_age, false)?;
+    let failed = |source| OpenError::Database { path: directory.database().to_owned(), source };
+    let contents = database.contents(writer::now_ms()).map_err(failed)?;
+    let (events, said) = mpsc::channel(EVENTS);
+    let (reads, stretches) = sync_channel(READS);
+    let (ended, closed) = oneshot::channel();
+    let inbox = Arc::new(Inbox::new(options.queue_bytes));
+    let told = Arc::new(Told::new(database.next_pos));
+    let reader = Reader {
+        path: directory.database().to_owned(),
+        boot: options.boot,
+        events: events.clone(),
+        told: Arc::clone(&told),
+    };
+    let writer = Writer::new(directory, options, Arc::clone(&inbox), events, told);
+    let named = |name: &str| thread::Builder::new().name(name.to_owned());
+    let reader = named("store-reader").spawn(move || reader.run(&stretches)).map_err(OpenError::Thread)?;
+    named("store-writer").spawn(move || writer.run(database, reader, ended)).map_err(OpenError::Thread)?;
+    Ok(Opened { store: Arc::new(Sqlite { inbox, reads }), events: said, contents, closed })
+}
+
+/// The handle.
+#[derive(Debug)]
+struct Sqlite {
+    inbox: Arc<Inbox>,
+    reads: SyncSender<(Ticket, Stretch)>,
+}
+
+impl Store for Sqlite {
+    fn write(&self, batch: Vec<Write>) -> Result<(), Refused> {
+        self.inbox.put(batch)
+    }
+
+    fn read(&self, ticket: Ticket, stretch: Stretch) -> Result<(), Refused> {
+        self.reads.try_send((ticket, stretch)).map_err(|_| Refused::Full)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}

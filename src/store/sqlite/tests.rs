@@ -1,0 +1,52 @@
+//! What is this engine's own: its files, its failures, damage.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Options, STORE_QUEUE, open};
+use crate::store::Boot;
+use crate::store::contract::{Engine, Running};
+
+/// A directory of its own, which goes with it.
+pub(in crate::store) struct Files {
+    path: PathBuf,
+    pub(in crate::store) queue_bytes: usize,
+    closed: Option<tokio::sync::oneshot::Receiver<()>>,
+}
+
+impl Files {
+    pub(in crate::store) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("linehub-store-{}-{number}", std::process::id()));
+        Self { path, queue_bytes: STORE_QUEUE, closed: None }
+    }
+
+    #[expect(dead_code, reason = "for what comes next")]
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Engine for Files {
+    fn open(&mut self, boot: Boot, keys_age: Duration) -> Running {
+        let options = Options { boot, keys_age, queue_bytes: self.queue_bytes };
+        let opened = open(&self.path, options).expect("it opens");
+        self.closed = Some(opened.closed);
+        Running { store: opened.store, events: opened.events, contents: opened.contents, double: None }
+    }
+
+    fn close(&mut self, running: Running) {
+        let Running { store, mut events, .. } = running;
+        drop(store);
+        while events.blocking_recv().is_some() {}
+        self.closed.take().expect("it was open").blocking_recv().expect("it closes");
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

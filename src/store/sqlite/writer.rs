@@ -1,0 +1,213 @@
+//! The thread that writes: takes what waits, commits it with one sync, says so, and cleans up in between.
+//!
+//! After any error it fails what is in flight, opens the database anew at growing intervals until it has synced and read what is really
+//! there, and only then takes writes again. A commit that failed is never tried again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::{Event, Write};
+
+use super::Options;
+use super::commit::Work;
+use super::database::Database;
+use super::directory::Directory;
+use super::inbox::{Inbox, Taken};
+use super::schema;
+
+/// Bytes of batches that one commit takes: more would make the first wait for the last, and the sync is paid by then.
+const COMMIT_BYTES: usize = 4 << 20;
+
+/// How often what is too old is looked for.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Bytes after which the log is copied into the file: seldom enough that a page which changes often is copied once, and so
+/// little that a copy takes some ten milliseconds.
+const LOG_BYTES: u64 = 8 << 20;
+
+/// Pages of the log (64 MiB) at which readers have to let it go: one always being read would let it grow for ever.
+const LOG_PAGES_MAX: u64 = (64 << 20) / 4096;
+
+/// How long the first wait is after a failure; each one is twice the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// How long the last one is.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// The place behind the newest message that was told. The writer holds it while it tells, so that whoever has heard of a
+/// message reads it, and nobody reads what the stream has not said before.
+#[derive(Debug)]
+pub(super) struct Told(Mutex<u64>);
+
+impl Told {
+    /// All up to here was there from the beginning.
+    pub(super) fn new(end: u64) -> Self {
+        Self(Mutex::new(end))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writer.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) directory: Directory,
+    pub(super) options: Options,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) told: Arc<Told>,
+    /// Bytes written since the log was last copied.
+    pub(super) in_log: u64,
+    pub(super) wait: Duration,
+}
+
+impl Writer {
+    /// A writer that has written nothing.
+    pub(super) fn new(
+        directory: Directory,
+        options: Options,
+        inbox: Arc<Inbox>,
+        events: mpsc::Sender<Event>,
+        told: Arc<Told>,
+    ) -> Self {
+        Self { directory, options, inbox, events, told, in_log: 0, wait: FIRST_WAIT }
+    }
+
+    /// Writes until nobody can give it anything any more, then closes the file.
+    pub(super) fn run(mut self, database: Database, reader: JoinHandle<()>, closed: oneshot::Sender<()>) {
+        let inbox = Arc::clone(&self.inbox);
+        // Also where this thread ends by a panic nobody waits for an answer.
+        let _guard = Guard(&inbox);
+        if let Some(database) = self.write(database) {
+            // The reader ends when the last handle does; then the file is ours alone.
+            let _ = reader.join();
+            if let Err(error) = schema::checkpoint_all(&database.connection) {
+                tracing::error!(%error, "the log of the store could not be copied into it; that is done at the next start");
+            }
+        } else {
+            let _ = reader.join();
+        }
+        drop(self);
+        let _ = closed.send(());
+    }
+
+    fn write(&mut self, mut database: Database) -> Option<Database> {
+        let mut ticked = Instant::now();
+        loop {
+            let patience = if database.has_leavings() { Duration::ZERO } else { TICK.saturating_sub(ticked.elapsed()) };
+            let (tickets, mut done) = match self.inbox.take(COMMIT_BYTES, patience) {
+                Taken::Closed => return Some(database),
+                Taken::Batches(batches) => {
+                    let tickets: Vec<_> = batches.iter().flatten().map(Write::ticket).collect();
+                    (tickets, self.commit(&mut database, batches))
+                }
+                Taken::Nothing => {
+                    ticked = Instant::now();
+                    (Vec::new(), self.tick(&mut database))
+                }
+            };
+            let mut unanswered = tickets;
+            if done.is_ok() {
+                unanswered.clear();
+                self.wait = FIRST_WAIT;
+                if ticked.elapsed() >= TICK {
+                    ticked = Instant::now();
+                    done = self.tick(&mut database);
+                }
+            }
+            if let Err(error) = done.and_then(|()| self.checkpoint(&mut database)) {
+                tracing::error!(%error, path = %self.directory.database().display(), "the store has failed");
+                drop(database);
+                unanswered.extend(self.inbox.fail());
+                self.say(Event::Failed(unanswered));
+                database = self.recover()?;
+            }
+        }
+    }
+
+    fn commit(&mut self, database: &mut Database, batches: Vec<Vec<Write>>) -> rusqlite::Result<()> {
+        let work = database.commit(batches, now_ms())?;
+        self.tell(database, work);
+        Ok(())
+    }
+
+    fn tick(&mut self, database: &mut Database) -> rusqlite::Result<()> {
+        let work = database.tick(now_ms())?;
+        self.tell(database, work);
+        Ok(())
+    }
+
+    fn tell(&mut self, database: &Database, work: Work) {
+        self.in_log += work.bytes;
+        let mut told = self.told.lock();
+        for event in work.events {
+            self.say(event);
+        }
+        *told = database.next_pos;
+    }
+
+    /// Copies the log into the file where it has grown, or where it still says what was redacted.
+    fn checkpoint(&mut self, database: &mut Database) -> rusqlite::Result<()> {
+        if database.must_scrub {
+            database.must_scrub = !schema::checkpoint_all(&database.connection)?;
+            return Ok(());
+        }
+        if self.in_log < LOG_BYTES {
+            return Ok(());
+        }
+        self.in_log = 0;
+        if schema::checkpoint_some(&database.connection)? > LOG_PAGES_MAX
+            && !schema::checkpoint_all(&database.connection)?
+        {
+            tracing::warn!("the log of the store grows, since someone is reading it all the time");
+        }
+        Ok(())
+    }
+
+    /// The database, when it is well again; `None` when nobody wants to know any more.
+    fn recover(&mut self) -> Option<Database> {
+        loop {
+            if self.inbox.wait(self.wait) {
+                return None;
+            }
+            self.wait = (self.wait * 2).min(LAST_WAIT);
+            match Database::open(self.directory.database(), self.options.keys_age, true) {
+                Ok(database) => {
+                    tracing::info!("the store is well again");
+                    self.in_log = 0;
+                    self.inbox.restore();
+                    let mut told = self.told.lock();
+                    self.say(Event::Restored(database.states()));
+                    *told = database.next_pos;
+                    drop(told);
+                    return Some(database);
+                }
+                Err(error) => tracing::error!(%error, "the store is still failing"),
+            }
+        }
+    }
+
+    /// Waits for whoever listens; one that does not any more wants to hear nothing.
+    fn say(&self, event: Event) {
+        let _ = self.events.blocking_send(event);
+    }
+}
+
+/// Lets nobody put anything in when the writer has ended.
+struct Guard<'a>(&'a Inbox);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.fail();
+    }
+}
+
+/// Unix milliseconds.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
