@@ -1,6 +1,6 @@
 //! The server as a whole: what is started in which order, and what is stopped.
 //!
-//! Started: listeners, router, acceptors. Stopped, on a signal, on the caller's word or when one of these fails: acceptors and
+//! Started: listeners, store, router, acceptors. Stopped, on a signal, on the caller's word or when one of these fails: acceptors and
 //! streams not yet recognised, then the router, which says goodbye to everyone, then the connections, all within
 //! `shutdown_timeout`. A failure ends the server in the same order as a signal, and is in the log.
 
@@ -26,6 +26,8 @@ use crate::connection::Services;
 use crate::outbox::Total;
 use crate::router::{self, Control, Message, Router, RouterHandle};
 use crate::sessions::Sessions;
+use crate::store::Boot;
+use crate::store::sqlite::{self, Opened, Options, STORE_QUEUE};
 
 use accept::Acceptor;
 
@@ -39,6 +41,7 @@ pub struct Server {
     listeners: Vec<(Listen, TcpListener)>,
     reloads: (mpsc::Sender<Config>, mpsc::Receiver<Config>),
     router: (RouterHandle, mpsc::Receiver<Message>),
+    store: (Boot, Opened),
 }
 
 /// Gives a running server another configuration.
@@ -54,7 +57,7 @@ impl Reloader {
 }
 
 impl Server {
-    /// Opens the listeners.
+    /// Opens the listeners and the store.
     pub fn bind(config: Config) -> io::Result<Self> {
         let mut listeners = Vec::with_capacity(config.listen.len());
         for listen in &config.listen {
@@ -62,8 +65,12 @@ impl Server {
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", listen.addr)))?;
             listeners.push((listen.clone(), listener));
         }
+        let boot = Boot::random().map_err(io::Error::other)?;
+        let keys_age = config.history.dedup_window;
+        let options = Options { boot, keys_age, queue_bytes: STORE_QUEUE };
+        let store = sqlite::open(&config.data.dir, options).map_err(io::Error::other)?;
         let router = router::mailbox(config.limits.router_mailbox);
-        Ok(Self { config, listeners, reloads: mpsc::channel(1), router })
+        Ok(Self { config, listeners, reloads: mpsc::channel(1), router, store: (boot, store) })
     }
 
     /// The addresses listened on, with the ports that were given.
@@ -78,7 +85,8 @@ impl Server {
 
     /// Serves until `shutdown` resolves or a part of it fails, then stops.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, listeners, reloads: (_, mut reloads), router: (handle, mailbox) } = self;
+        let Self { config, listeners, reloads: (_, mut reloads), router: (handle, mailbox), store } = self;
+        let (boot, Opened { store, events, contents, closed }) = store;
         let (timeout, max_connections) = (config.server.shutdown_timeout, listen::connections(&config.limits));
         let (configs, current) = watch::channel(Arc::new(config));
         let (sessions, total) = (Arc::new(Sessions::default()), Arc::new(Total::default()));
@@ -87,9 +95,10 @@ impl Server {
         let stop_routing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let state = Router::new(current.borrow().clone(), Arc::clone(&sessions), Arc::clone(&total), router::now());
-        let (_, stored) = mpsc::channel(1);
+        let state = state.with_store(store, boot, &contents);
+        drop(contents);
         let failing = CancellationToken::new();
-        let routing = router::run(state, mailbox, controls, stored, stop_routing.clone());
+        let routing = router::run(state, mailbox, controls, events, stop_routing.clone());
         let routing = tasks.spawn(vital(routing, &failing));
         let services = Services {
             router: handle,
@@ -134,6 +143,8 @@ impl Server {
             note_fault("router", routing.await);
             tasks.close();
             tasks.wait().await;
+            // A thread of it that failed has said so itself.
+            let _ = closed.await;
         });
         if stopped.await.is_err() {
             tracing::warn!(?timeout, open = tasks.len(), "some connections did not end in time");

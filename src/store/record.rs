@@ -30,6 +30,13 @@ const HAS_TO: u8 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Boot(pub u64);
 
+impl Boot {
+    /// A life that there never was.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self(getrandom::u64()?))
+    }
+}
+
 /// Consecutive messages of one room as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {

@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::store::{Event, Write};
 
-use super::Options;
 use super::commit::Work;
 use super::database::Database;
 use super::directory::Directory;
 use super::inbox::{Inbox, Taken};
 use super::schema;
+use super::{OpenError, Options};
 
 /// Bytes of batches that one commit takes: more would make the first wait for the last, and the sync is paid by then.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -176,13 +176,17 @@ impl Writer {
                 return None;
             }
             self.wait = (self.wait * 2).min(LAST_WAIT);
-            match Database::open(self.directory.database(), self.options.keys_age, true) {
-                Ok(database) => {
+            let opened = Database::open(self.directory.database(), self.options.keys_age, true).and_then(|database| {
+                let failed = |source| OpenError::Database { path: self.directory.database().to_owned(), source };
+                Ok((database.contents(now_ms()).map_err(failed)?, database))
+            });
+            match opened {
+                Ok((contents, database)) => {
                     tracing::info!("the store is well again");
                     self.in_log = 0;
                     self.inbox.restore();
                     let mut told = self.told.lock();
-                    self.say(Event::Restored(database.states()));
+                    self.say(Event::Restored(Box::new(contents)));
                     *told = database.next_pos;
                     drop(told);
                     return Some(database);
