@@ -101,6 +101,7 @@ impl Router {
             return;
         }
         hall.room.log.advance(chunk);
+        hall.forget_by_count();
         self.keep(hall_id, chunk);
         self.deliver(hall_id, chunk);
         self.touch(hall_id);

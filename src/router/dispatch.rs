@@ -138,19 +138,9 @@ impl Router {
     }
 }
 
-/// Whether a command sees what was said before it, and so waits until that has its place.
-fn waits(command: &Command) -> bool {
-    !matches!(
-        command,
-        Command::Send(_)
-            | Command::Request(_)
-            | Command::Reply(_)
-            | Command::Ack(_)
-            | Command::Nack(_)
-            | Command::Working(_)
-            | Command::Ping
-            | Command::Stay
-            | Command::Quit { .. }
-            | Command::Unsupported(_)
-    )
+/// Whether a command sees, or shows others, what was said before it, and so waits until that has its place. A `ping` waits
+/// too: its `pong` says that all is done that was sent before. The store keeps the order of sends and acks itself.
+const fn waits(command: &Command) -> bool {
+    let is_work = matches!(command, Command::Ack(_) | Command::Nack(_) | Command::Working(_));
+    !(is_work || matches!(command, Command::Send(_) | Command::Quit { .. }))
 }

@@ -125,6 +125,27 @@ impl Member {
 }
 
 impl Hall {
+    /// Lets go of what is more than the room keeps, which the store does a moment later.
+    pub(super) fn forget_by_count(&mut self) {
+        let kept = self.room.keep(0).messages;
+        if let Some(disk) = self.disk.as_mut().filter(|_| kept > 0 && self.room.queue.is_none()) {
+            disk.oldest = disk.oldest.max(Seq((self.room.log.newest().0 + 1).saturating_sub(kept)));
+        }
+    }
+
+    /// Lets go of what is older than the room keeps; where that is all that memory holds of a room on disk, the disk holds
+    /// nothing younger.
+    pub(super) fn forget_by_age(&mut self, now_ms: u64) {
+        let since = self.room.keep(now_ms).since;
+        let Some(disk) = self.disk.as_mut().filter(|_| since > 0 && self.room.queue.is_none()) else { return };
+        let log = &mut self.room.log;
+        let before = log.oldest();
+        log.trim(Keep { messages: 0, bytes: 0, since });
+        if log.oldest() > before || (log.is_empty() && log.last_ts() < since) {
+            disk.oldest = disk.oldest.max(log.oldest());
+        }
+    }
+
     /// What of its messages stays in memory.
     pub(super) fn tail(&self, now_ms: u64) -> Keep {
         let mut keep = self.room.keep(now_ms);

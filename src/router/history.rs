@@ -175,6 +175,7 @@ impl Router {
     pub(super) fn trim(&mut self, hall_id: HallId) {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let before = hall.room.log.bytes();
+        hall.forget_by_age(self.now.unix_ms);
         hall.room.log.trim(hall.tail(self.now.unix_ms));
         let freed = before - hall.room.log.bytes();
         self.halls.history_bytes -= freed;
