@@ -160,3 +160,38 @@ async fn one_that_does_not_read_again_is_waited_for_no_longer_than_it_was_before
     peer.0.read_to_end(&mut seen).await.expect("it ends in order");
     assert!(!seen.ends_with(b"\"slow_consumer\"}\n"), "there was no room for a goodbye");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_sends_faster_than_the_router_works_is_kept_waiting_and_does_not_fill_the_mailbox() {
+    for (protocol, line) in [(Protocol::Json, "{\"op\":\"send\",\"room\":\"r\",\"body\":1}\n"), (Protocol::Text, "a\n")]
+    {
+        let mut stage = Stage::new();
+        // A router that never comes to it.
+        let (router, mut messages) = mailbox(1_024);
+        stage.services.router = router;
+        let (near, mut far) = tokio::io::duplex(65_536);
+        let (input, output) = tokio::io::split(near);
+        let (config, services) = (Arc::clone(&stage.config), stage.services.clone());
+        stage.services.tasks.spawn(serve(input, output, ConnId(1), protocol, config, services));
+        let begin = if protocol == Protocol::Text { "/pipe r\n" } else { "" };
+        far.write_all(begin.as_bytes()).await.expect("it is read");
+        let flood = line.repeat((64 << 20) / line.len());
+        let taken = tokio::time::timeout(PING_EVERY, far.write_all(flood.as_bytes())).await;
+        assert!(taken.is_err(), "all of it is taken, though nobody has looked at any");
+        let (mut weight, mut outbox) = (0, None);
+        while let Ok(message) = messages.try_recv() {
+            match message {
+                crate::router::Message::Connect(connect) => outbox = Some(connect.outbox),
+                crate::router::Message::Parcel(parcel) => weight += parcel.weight,
+                _ => {}
+            }
+        }
+        assert!(
+            weight > 0 && weight <= stage.config.limits.outbox_bytes,
+            "{weight} bytes of {line:?} are on their way"
+        );
+        // Once that has arrived, more comes.
+        outbox.expect("it came").arrived(weight);
+        assert!(matches!(messages.recv().await, Some(crate::router::Message::Parcel(_))));
+    }
+}

@@ -103,6 +103,11 @@ impl Intake {
         self.claim += claim;
     }
 
+    /// Bytes that it holds.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + self.asks.len() * size_of::<Ask>()
+    }
+
     /// Whether it should be handed over before more is read.
     pub const fn is_full(&self) -> bool {
         self.claim >= INTAKE_CLAIM_MAX

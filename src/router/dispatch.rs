@@ -13,10 +13,11 @@ use crate::protocol::Intake;
 impl Router {
     /// Carries out what one connection asks, in its order.
     pub(super) fn parcel(&mut self, parcel: Parcel) {
-        let Parcel { conn: id, intake, done } = parcel;
+        let Parcel { conn: id, intake, weight, done } = parcel;
         let Intake { bytes, places, asks, claim, .. } = intake;
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.heard = self.now.instant;
+        conn.outbox.arrived(weight);
         if conn.events.is_empty() && conn.claim == 0 && claim > 0 {
             self.answered.push(id);
         }
