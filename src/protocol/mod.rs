@@ -96,6 +96,9 @@ pub struct Intake {
 /// Bytes of answers at which an intake is full: a quarter of the smallest sensible answer budget.
 pub const INTAKE_CLAIM_MAX: usize = 256 << 10;
 
+/// What a request is counted as that everyone around hears of: some dozens of them are let in at once, not a thousand.
+const NEWS_BYTES: usize = 8 << 10;
+
 impl Intake {
     /// Adds a request and what its answer may take.
     pub fn ask(&mut self, ask: Ask, claim: usize) {

@@ -328,3 +328,13 @@ fn short_lines_in_a_crowd_are_handed_over_a_part_at_a_time_and_none_is_lost() {
         assert!(parts.iter().all(|lines| *lines <= LINES / 2), "{begin}{parts:?}");
     }
 }
+
+#[test]
+fn what_everyone_hears_of_or_every_room_is_looked_at_for_is_let_in_a_few_at_a_time() {
+    for line in ["/topic x\n", "/nick bob\n", "/leave logs.*\n", "/join logs.*\n", "/rooms\n"] {
+        let mut terminal = Terminal::in_lobby();
+        let mut intake = Intake::default();
+        let flow = terminal.decoder.decode(&mut BytesMut::from(line.repeat(1_000).as_bytes()), &mut intake);
+        assert!(flow != Flow::More && intake.asks.len() < 50, "{line:?}: {} at once", intake.asks.len());
+    }
+}
