@@ -1,6 +1,8 @@
 //! One connection over a pipe in memory, with a router behind it and a clock that stands still unless all wait: what comes of
 //! peers that stay, stop reading or die.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -64,9 +66,14 @@ impl Peer {
     }
 
     /// Says something, and reads up to its answer.
-    async fn asks(&mut self, line: &str) {
+    async fn asks(&mut self, line: &str) -> String {
         self.say(&format!("{line}\n")).await;
-        while !self.line().await.contains("\"id\":") {}
+        loop {
+            let answer = self.line().await;
+            if answer.contains("\"id\":") {
+                return answer;
+            }
+        }
     }
 
     /// Takes a nick, joins the room `r` to stay, and ends its input.
@@ -74,6 +81,23 @@ impl Peer {
         self.asks(&format!(r#"{{"op":"hello","nick":"{nick}","id":1}}"#)).await;
         self.asks(r#"{"op":"join","room":"r","stay":true,"id":2}"#).await;
         self.0.shutdown().await.expect("the pipe is open");
+    }
+}
+
+/// An end that fails whoever writes to it.
+struct Failing;
+
+impl AsyncWrite for Failing {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        panic!("a test has it fail")
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -194,4 +218,19 @@ async fn one_that_sends_faster_than_the_router_works_is_kept_waiting_and_does_no
         outbox.expect("it came").arrived(weight);
         assert!(matches!(messages.recv().await, Some(crate::router::Message::Parcel(_))));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_writer_fails_does_not_stay_in_its_rooms_for_ever() {
+    let mut stage = Stage::new();
+    stage.conns = 1;
+    let (input, mut far) = tokio::io::duplex(1_024);
+    let (config, services) = (Arc::clone(&stage.config), stage.services.clone());
+    let serving = stage.services.tasks.spawn(serve(input, Failing, ConnId(1), Protocol::Json, config, services));
+    far.write_all(b"{\"op\":\"hello\",\"nick\":\"owl\"}\n").await.expect("it is read");
+    serving.await.expect("its reader ends in order");
+    // The router is told behind everything that it was asked before.
+    let (mut other, _) = stage.connect(1_024);
+    let answer = other.asks(r#"{"op":"hello","nick":"owl","id":1}"#).await;
+    assert!(answer.starts_with(r#"{"ev":"welcome","id":1,"nick":"owl""#), "its nick is free: {answer}");
 }
