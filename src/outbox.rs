@@ -3,7 +3,7 @@
 //! The router and the connection's reader put items in, its writer takes them out; nobody who puts ever waits. Two budgets
 //! count bytes: the *feed* (messages, which history can give again) and the *answers* (everything else, which nothing can).
 //! A full feed is refused, so that the router marks a lag; answers always go in, and a reader that would bring more of them
-//! waits in [`Source::reserve`] first. The channel's slots are only a backstop: every item costs at least [`ITEM_COST`].
+//! waits in [`Source::reserve`] first, as does one of whom as much is on its way to the router. The channel's slots are only a backstop: every item costs at least [`ITEM_COST`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
@@ -45,6 +45,8 @@ struct Shared {
     claims: AtomicUsize,
     /// Bytes that the connection sent and that are not safe yet.
     uncommitted: AtomicUsize,
+    /// Bytes of those batches themselves.
+    underway: AtomicUsize,
     /// Whether the router wants to hear when all is written.
     is_awaited: AtomicBool,
     /// Whether the reader waits for room, so that a writer wakes it for nothing else.
@@ -59,14 +61,17 @@ struct Shared {
 }
 
 impl Shared {
-    /// Takes room for answers, if there is: for anything at all where none wait. None is given while too much of what was
-    /// sent is not safe yet.
-    fn claim(&self, claim: usize) -> bool {
+    /// Takes room for answers and for so many bytes on their way to the router, if there is: for anything at all where none
+    /// wait. None is given while too much of what was sent is not safe yet.
+    fn claim(&self, claim: usize, bytes: usize) -> bool {
         let waiting = self.answers.load(Ordering::SeqCst) + self.claims.load(Ordering::SeqCst);
+        let underway = self.underway.load(Ordering::SeqCst);
         let fits = (waiting == 0 || waiting + claim <= self.budget)
+            && (underway == 0 || bytes == 0 || underway + bytes <= self.budget)
             && self.uncommitted.load(Ordering::SeqCst) < self.uncommitted_max;
         if fits {
             self.claims.fetch_add(claim, Ordering::SeqCst);
+            self.underway.fetch_add(bytes, Ordering::SeqCst);
         }
         fits
     }
@@ -117,6 +122,7 @@ pub fn outbox(budget: usize, uncommitted_max: usize, total: &Arc<Total>) -> (Out
         answers: AtomicUsize::new(0),
         claims: AtomicUsize::new(0),
         uncommitted: AtomicUsize::new(0),
+        underway: AtomicUsize::new(0),
         is_awaited: AtomicBool::new(false),
         is_reader_waiting: AtomicBool::new(false),
         reader: Notify::new(),
@@ -184,6 +190,14 @@ impl Outbox {
         self.shared.wake_reader();
     }
 
+    /// A batch of so many bytes has arrived: another may set out.
+    pub fn arrived(&self, bytes: usize) {
+        if bytes > 0 {
+            self.shared.underway.fetch_sub(bytes, Ordering::SeqCst);
+            self.shared.wake_reader();
+        }
+    }
+
     /// Asks to be told, by [`Drain::is_awaited`], when all is written; `false` where it is already.
     pub fn await_drained(&self) -> bool {
         self.shared.is_awaited.store(true, Ordering::SeqCst);
@@ -222,18 +236,21 @@ impl Source {
         self.items.upgrade().ok_or(Full).and_then(|items| answer(&self.shared, &items, item))
     }
 
-    /// Claims room for the answers to a batch, once there is; `false` when the connection is ending.
-    pub async fn reserve(&self, claim: usize) -> bool {
+    /// Claims room for the answers to a batch and for its own bytes, once there is; `false` when the connection is ending.
+    ///
+    /// A batch that has not arrived counts, so that one connection which sends faster than the router works neither fills the
+    /// mailbox nor keeps the others waiting behind all that it sent.
+    pub async fn reserve(&self, claim: usize, bytes: usize) -> bool {
         loop {
             if self.is_closing() {
                 return false;
             }
-            if self.shared.claim(claim) {
+            if self.shared.claim(claim, bytes) {
                 return true;
             }
             // Said before looking again, so that whoever makes room in between knows of the wait.
             self.shared.is_reader_waiting.store(true, Ordering::SeqCst);
-            if !self.shared.claim(claim) {
+            if !self.shared.claim(claim, bytes) {
                 self.shared.reader.notified().await;
                 continue;
             }
@@ -373,7 +390,7 @@ mod tests {
         let total = Arc::new(Total::default());
         let (outbox, source, mut drain) = outbox(4_096, 4_096, &total);
         outbox.answer(pong()).expect("room");
-        let mut reserve = tokio_test::task::spawn(source.reserve(4_096));
+        let mut reserve = tokio_test::task::spawn(source.reserve(4_096, 0));
         assert!(reserve.poll().is_pending(), "no room beside the first answer");
         let item = drain.next().await.expect("an answer");
         let mut done = Written::default();
@@ -383,7 +400,7 @@ mod tests {
         assert_eq!(reserve.poll(), std::task::Poll::Ready(true));
         assert_eq!(total.bytes(), 0);
         drop(reserve);
-        let mut next = tokio_test::task::spawn(source.reserve(1));
+        let mut next = tokio_test::task::spawn(source.reserve(1, 0));
         assert!(next.poll().is_pending(), "the claim holds the whole budget");
         outbox.settle(4_096);
         assert_eq!(next.poll(), std::task::Poll::Ready(true));
@@ -393,9 +410,9 @@ mod tests {
     async fn a_reader_waits_while_what_it_sent_is_not_safe() {
         let (outbox, source, _drain) = outbox(4_096, 1_000, &Arc::default());
         outbox.hold(600);
-        assert!(source.reserve(1).await, "there is room for more");
+        assert!(source.reserve(1, 0).await, "there is room for more");
         outbox.hold(600);
-        let mut reserve = tokio_test::task::spawn(source.reserve(1));
+        let mut reserve = tokio_test::task::spawn(source.reserve(1, 0));
         assert!(reserve.poll().is_pending());
         outbox.release(600);
         assert!(reserve.is_woken());
@@ -403,10 +420,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_waits_while_as_much_of_what_it_sent_has_not_arrived() {
+        let (outbox, source, _drain) = outbox(4_096, 4_096, &Arc::default());
+        assert!(source.reserve(0, 10_000).await, "anything may set out alone");
+        let mut next = tokio_test::task::spawn(source.reserve(0, 1));
+        assert!(next.poll().is_pending());
+        assert!(source.reserve(1, 0).await, "what stays here is held up by nothing");
+        outbox.arrived(10_000);
+        assert!(next.is_woken());
+        assert_eq!(next.poll(), std::task::Poll::Ready(true));
+        assert!(source.reserve(0, 4_095).await, "and more beside it, where it fits");
+    }
+
+    #[tokio::test]
     async fn a_reader_that_waits_hears_of_the_end() {
         let (outbox, source, _drain) = outbox(4_096, 4_096, &Arc::default());
-        assert!(source.reserve(4_096).await);
-        let mut reserve = tokio_test::task::spawn(source.reserve(1));
+        assert!(source.reserve(4_096, 0).await);
+        let mut reserve = tokio_test::task::spawn(source.reserve(1, 0));
         assert!(reserve.poll().is_pending());
         outbox.close();
         assert_eq!(reserve.poll(), std::task::Poll::Ready(false));

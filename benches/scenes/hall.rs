@@ -146,7 +146,7 @@ impl Hall {
         let mut parcel = Parcel::new(conn(at));
         decoder.decode(&mut input, &mut parcel.intake);
         let Intake { claim, .. } = parcel.intake;
-        let reserved = pin!(self.ends[at].source.reserve(claim)).poll(&mut Context::from_waker(Waker::noop()));
+        let reserved = pin!(self.ends[at].source.reserve(claim, 0)).poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(reserved, Poll::Ready(true), "the answers of one batch find room");
         self.router.handle(Message::Parcel(parcel));
     }

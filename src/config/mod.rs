@@ -143,7 +143,7 @@ pub struct Limits {
     pub text_line_timeout: Duration,
     /// How long a socket may take nothing before its connection is closed.
     pub write_timeout: Duration,
-    /// Bytes of messages, and again of answers, that wait for one connection.
+    /// Bytes of messages, and again of answers, that wait for one connection; and of what it sent that waits for the router.
     pub outbox_bytes: usize,
     /// Bytes that wait for all connections together; beyond it the fullest lag first.
     pub outbox_total_bytes: usize,

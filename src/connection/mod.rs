@@ -85,11 +85,15 @@ pub async fn serve<R, W>(
     // Where the router is gone, so is the outbox, and the writer says goodbye.
     let _ = services.router.connect(conn, outbox).await;
     let mut writer = Writer::new(output, conn, drain, encoder, &services, terms, config.limits.write_timeout);
-    services.tasks.spawn(async move { writer.run().await });
+    let writing = services.tasks.spawn(async move { writer.run().await });
     let guard = Guard { conn, services: services.clone() };
     let mut reader = Reader::new(input, conn, source, decoder, services.router, &config);
     drop(config);
     reader.run(held).await;
+    // Nobody else would tell the router of a writer that failed, either.
+    if writing.await.is_err() {
+        let _ = guard.services.router.close(conn, ByeReason::Closed).await;
+    }
     drop(guard);
 }
 

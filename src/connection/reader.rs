@@ -204,7 +204,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         let events = std::mem::take(&mut parcel.intake.events);
         let bytes = events.iter().map(Event::cost).sum();
-        if !self.source.reserve(bytes).await {
+        if !self.source.reserve(bytes, 0).await {
             return Err(Stop::Closing);
         }
         let told = self.source.answer(events);
@@ -233,21 +233,23 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             .collect();
     }
 
-    async fn hand_over(&mut self, parcel: Box<Parcel>) -> Result<(), Stop> {
+    async fn hand_over(&mut self, mut parcel: Box<Parcel>) -> Result<(), Stop> {
         if parcel.intake.asks.is_empty() {
             return Ok(());
         }
-        if !self.source.reserve(parcel.intake.claim).await {
-            return Err(Stop::Closing);
-        }
+        self.reserve(&mut parcel).await?;
         Ok(self.router.ask(parcel).await?)
     }
 
-    async fn hand_over_and_wait(&mut self, parcel: Box<Parcel>) -> Result<Outcome, Stop> {
-        if !self.source.reserve(parcel.intake.claim).await {
-            return Err(Stop::Closing);
-        }
+    async fn hand_over_and_wait(&mut self, mut parcel: Box<Parcel>) -> Result<Outcome, Stop> {
+        self.reserve(&mut parcel).await?;
         Ok(self.router.ask_and_wait(parcel).await?)
+    }
+
+    /// Waits until there is room for a parcel's answers and for the parcel.
+    async fn reserve(&mut self, parcel: &mut Parcel) -> Result<(), Stop> {
+        parcel.weight = parcel.intake.weight();
+        if self.source.reserve(parcel.intake.claim, parcel.weight).await { Ok(()) } else { Err(Stop::Closing) }
     }
 
     async fn hang_up<T>(&mut self, reason: ByeReason) -> Result<T, Stop> {

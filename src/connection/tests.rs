@@ -1,6 +1,8 @@
 //! One connection over a pipe in memory, with a router behind it and a clock that stands still unless all wait: what comes of
 //! peers that stay, stop reading or die.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -64,9 +66,14 @@ impl Peer {
     }
 
     /// Says something, and reads up to its answer.
-    async fn asks(&mut self, line: &str) {
+    async fn asks(&mut self, line: &str) -> String {
         self.say(&format!("{line}\n")).await;
-        while !self.line().await.contains("\"id\":") {}
+        loop {
+            let answer = self.line().await;
+            if answer.contains("\"id\":") {
+                return answer;
+            }
+        }
     }
 
     /// Takes a nick, joins the room `r` to stay, and ends its input.
@@ -74,6 +81,23 @@ impl Peer {
         self.asks(&format!(r#"{{"op":"hello","nick":"{nick}","id":1}}"#)).await;
         self.asks(r#"{"op":"join","room":"r","stay":true,"id":2}"#).await;
         self.0.shutdown().await.expect("the pipe is open");
+    }
+}
+
+/// An end that fails whoever writes to it.
+struct Failing;
+
+impl AsyncWrite for Failing {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        panic!("a test has it fail")
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -159,4 +183,54 @@ async fn one_that_does_not_read_again_is_waited_for_no_longer_than_it_was_before
     let mut seen = Vec::new();
     peer.0.read_to_end(&mut seen).await.expect("it ends in order");
     assert!(!seen.ends_with(b"\"slow_consumer\"}\n"), "there was no room for a goodbye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_sends_faster_than_the_router_works_is_kept_waiting_and_does_not_fill_the_mailbox() {
+    for (protocol, line) in [(Protocol::Json, "{\"op\":\"send\",\"room\":\"r\",\"body\":1}\n"), (Protocol::Text, "a\n")]
+    {
+        let mut stage = Stage::new();
+        // A router that never comes to it.
+        let (router, mut messages) = mailbox(1_024);
+        stage.services.router = router;
+        let (near, mut far) = tokio::io::duplex(65_536);
+        let (input, output) = tokio::io::split(near);
+        let (config, services) = (Arc::clone(&stage.config), stage.services.clone());
+        stage.services.tasks.spawn(serve(input, output, ConnId(1), protocol, config, services));
+        let begin = if protocol == Protocol::Text { "/pipe r\n" } else { "" };
+        far.write_all(begin.as_bytes()).await.expect("it is read");
+        let flood = line.repeat((64 << 20) / line.len());
+        let taken = tokio::time::timeout(PING_EVERY, far.write_all(flood.as_bytes())).await;
+        assert!(taken.is_err(), "all of it is taken, though nobody has looked at any");
+        let (mut weight, mut outbox) = (0, None);
+        while let Ok(message) = messages.try_recv() {
+            match message {
+                crate::router::Message::Connect(connect) => outbox = Some(connect.outbox),
+                crate::router::Message::Parcel(parcel) => weight += parcel.weight,
+                _ => {}
+            }
+        }
+        assert!(
+            weight > 0 && weight <= stage.config.limits.outbox_bytes,
+            "{weight} bytes of {line:?} are on their way"
+        );
+        // Once that has arrived, more comes.
+        outbox.expect("it came").arrived(weight);
+        assert!(matches!(messages.recv().await, Some(crate::router::Message::Parcel(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_writer_fails_does_not_stay_in_its_rooms_for_ever() {
+    let mut stage = Stage::new();
+    stage.conns = 1;
+    let (input, mut far) = tokio::io::duplex(1_024);
+    let (config, services) = (Arc::clone(&stage.config), stage.services.clone());
+    let serving = stage.services.tasks.spawn(serve(input, Failing, ConnId(1), Protocol::Json, config, services));
+    far.write_all(b"{\"op\":\"hello\",\"nick\":\"owl\"}\n").await.expect("it is read");
+    serving.await.expect("its reader ends in order");
+    // The router is told behind everything that it was asked before.
+    let (mut other, _) = stage.connect(1_024);
+    let answer = other.asks(r#"{"op":"hello","nick":"owl","id":1}"#).await;
+    assert!(answer.starts_with(r#"{"ev":"welcome","id":1,"nick":"owl""#), "its nick is free: {answer}");
 }

@@ -96,11 +96,19 @@ pub struct Intake {
 /// Bytes of answers at which an intake is full: a quarter of the smallest sensible answer budget.
 pub const INTAKE_CLAIM_MAX: usize = 256 << 10;
 
+/// What a request is counted as that everyone around hears of: some dozens of them are let in at once, not a thousand.
+const NEWS_BYTES: usize = 8 << 10;
+
 impl Intake {
     /// Adds a request and what its answer may take.
     pub fn ask(&mut self, ask: Ask, claim: usize) {
         self.asks.push(ask);
         self.claim += claim;
+    }
+
+    /// Bytes that it holds.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + self.asks.len() * size_of::<Ask>()
     }
 
     /// Whether it should be handed over before more is read.

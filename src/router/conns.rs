@@ -269,7 +269,6 @@ impl Router {
         loop {
             let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.uncommitted == 0) else { return };
             let Some(parcel) = conn.held.pop_front() else { break };
-            conn.outbox.release(parcel.cost());
             self.carry_out(parcel);
         }
         let closing = self.conns.get_mut(&id).and_then(|conn| conn.closing.take());

@@ -18,13 +18,13 @@ impl Router {
         if conn.held.is_empty() {
             return self.carry_out(parcel);
         }
-        conn.outbox.hold(parcel.cost());
         conn.held.push_back(parcel);
     }
 
-    /// Carries a parcel out, or as much of it as need not wait until what was sent before is safe.
+    /// Carries a parcel out, or as much of it as need not wait until what was sent before is safe. As long as it waits, it
+    /// counts as one that has not arrived, so that its sender is not read from without end.
     pub(super) fn carry_out(&mut self, parcel: Parcel) {
-        let Parcel { conn: id, intake, done } = parcel;
+        let Parcel { conn: id, intake, weight, done } = parcel;
         let Intake { bytes, places, asks, claim, .. } = intake;
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if conn.events.is_empty() && conn.claim == 0 && claim > 0 {
@@ -45,7 +45,7 @@ impl Router {
             if waits(&command) && self.conns.get(&id).is_some_and(|conn| conn.uncommitted > 0) {
                 let asks = std::iter::once(Ask { tag, command }).chain(asks).collect();
                 let intake = Intake { bytes, places, asks, claim: 0, ..Intake::default() };
-                return self.hold(Parcel { conn: id, intake, done });
+                return self.hold(Parcel { conn: id, intake, weight, done });
             }
             outcome = match command {
                 Command::Send(send) if !is_locked => self.send(id, (&bytes, &places), &mut last, tag, &send),
@@ -57,6 +57,9 @@ impl Router {
                 }
             };
         }
+        if let Some(conn) = self.conns.get(&id) {
+            conn.outbox.arrived(weight);
+        }
         if let Some(done) = done {
             self.resolved.push((done, outcome));
         }
@@ -65,7 +68,6 @@ impl Router {
     /// Keeps what is left of a parcel until what the connection sent before is safe.
     fn hold(&mut self, rest: Parcel) {
         let Some(conn) = self.conns.get_mut(&rest.conn) else { return };
-        conn.outbox.hold(rest.cost());
         conn.held.push_front(rest);
     }
 

@@ -29,10 +29,7 @@ impl Router {
                         }
                     }
                 }
-                // Not one of those that are told below yet.
-                Message::Connect(connect) => {
-                    let _ = connect.outbox.answer(vec![Event::bye(Tag::None, ByeReason::Shutdown)]);
-                }
+                Message::Connect(connect) => self.connect(*connect),
                 _ => {}
             }
         }

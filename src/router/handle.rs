@@ -46,19 +46,16 @@ pub struct Parcel {
     pub conn: ConnId,
     /// What is asked.
     pub intake: Intake,
+    /// Bytes of it that count as on their way.
+    pub weight: usize,
     /// Told what came of the last command, by a reader that must know before it reads on.
     pub done: Option<oneshot::Sender<Outcome>>,
 }
 
 impl Parcel {
-    /// Bytes that it takes.
-    pub(super) fn cost(&self) -> usize {
-        self.intake.bytes.len() + size_of_val(&self.intake.asks[..]) + size_of::<Self>()
-    }
-
     /// Nothing asked yet.
     pub fn new(conn: ConnId) -> Box<Self> {
-        Box::new(Self { conn, intake: Intake::default(), done: None })
+        Box::new(Self { conn, intake: Intake::default(), weight: 0, done: None })
     }
 }
 

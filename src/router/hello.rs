@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::Router;
 use super::hall::HallName;
 use super::halls::{HallId, random_u64};
+use super::history::ENVELOPE_BYTES;
 use super::publish::gone;
 use super::rights::{self, Act};
 use crate::model::{
@@ -16,6 +17,9 @@ use crate::model::{
     SessionKey, Tag, Welcome,
 };
 use crate::sessions::log_of;
+
+/// Bytes that an entry of `unread` takes beside its nick.
+const UNREAD_BYTES: usize = 48;
 
 /// What of a connection outlives it, for the one that resumes it.
 #[derive(Debug)]
@@ -253,7 +257,7 @@ impl Router {
         }
     }
 
-    /// Direct messages that were not shown yet, by who sent them.
+    /// Direct messages that were not shown yet, by who sent them: as many as a line holds.
     fn unread(&self, id: ConnId) -> Vec<(Arc<Nick>, u64)> {
         let Some(conn) = self.conns.get(&id) else { return Vec::new() };
         let waiting = |hall: &HallId| {
@@ -263,7 +267,13 @@ impl Router {
             let count = hall.room.log.newest().0 - own.shown.max(Seq(hall.room.log.oldest().0 - 1)).0;
             (count > 0).then(|| (Arc::clone(&other.nick), count))
         };
-        conn.halls.iter().filter_map(waiting).collect()
+        let mut room_left = self.config.limits.max_line - ENVELOPE_BYTES;
+        let fits = |(nick, _): &(Arc<Nick>, u64)| {
+            let left = room_left.checked_sub(UNREAD_BYTES + nick.shown().len());
+            room_left = left.unwrap_or_default();
+            left.is_some()
+        };
+        conn.halls.iter().filter_map(waiting).take_while(fits).collect()
     }
 
     pub(super) fn nick(&mut self, id: ConnId, tag: Tag, nick: &Arc<Nick>) -> Result<(), ErrorEvent> {

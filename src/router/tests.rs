@@ -78,7 +78,7 @@ impl Stage {
             decoder.decode(&mut input, &mut parcel.intake);
             assert!(parcel.intake.events.is_empty(), "{lines} can be read");
             let (source, _) = &self.ends[&conn];
-            let reserved = tokio_test::task::spawn(source.reserve(parcel.intake.claim)).poll();
+            let reserved = tokio_test::task::spawn(source.reserve(parcel.intake.claim, 0)).poll();
             assert_eq!(reserved, Poll::Ready(true), "there is room for the answers");
             self.router.handle(Message::Parcel(parcel));
         }

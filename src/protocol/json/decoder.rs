@@ -13,10 +13,7 @@ use super::names::{self, Names};
 use super::op::{self, Op};
 use super::{ascii, recover, scan};
 use crate::model::{Ask, Code, Command, ErrorEvent, Event, Outcome, Tag, Target};
-use crate::protocol::{Decoder, Flow, Intake, Terms};
-
-/// What a request is counted as that everyone around hears of: some dozens of them are let in at once, not a thousand.
-const NEWS_BYTES: usize = 8 << 10;
+use crate::protocol::{Decoder, Flow, Intake, NEWS_BYTES, Terms};
 
 /// What some programs put before text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

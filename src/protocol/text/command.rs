@@ -199,7 +199,13 @@ pub(super) fn find(name: &str) -> Option<&'static Entry> {
 pub(super) fn unknown(name: &str) -> String {
     /// A word of which less than this is right is not a slip but another word.
     const LIKENESS_MIN: f64 = 0.6;
-    let name = name.to_lowercase();
+    /// Characters of it that are compared and repeated, more than any command has: to compare costs their product.
+    const CHARS_MAX: usize = 24;
+    let mut shown: String = name.chars().take(CHARS_MAX).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    let name = shown.to_lowercase();
     let likeness = |entry: &Entry| {
         let each = entry.names.iter().map(|known| strsim::damerau_levenshtein(&name, known));
         let letters = name.chars().count().max(1);
@@ -293,5 +299,11 @@ mod tests {
         for typed in ["", "xyzzy", "publish", "日本語"] {
             assert!(unknown(typed).contains("/help"), "{typed}: {}", unknown(typed));
         }
+    }
+
+    #[test]
+    fn of_an_unknown_name_as_long_as_a_line_only_the_beginning_is_looked_at_and_repeated() {
+        let words = unknown(&"é".repeat(30_000));
+        assert!(words.contains(&format!("There is no /{}….", "é".repeat(24))) && words.len() < 300, "{words}");
     }
 }

@@ -17,6 +17,9 @@ use super::typed::raw;
 use crate::model::{Code, Event, Outcome, RoomName};
 use crate::protocol::{Decoder, Flow, Intake, Terms, Wire};
 
+/// Requests that are handed over together: lines of a letter or two take dozens of times their bytes once they are commands.
+const ASKS_MAX: usize = 4_096;
+
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -89,7 +92,7 @@ impl TextDecoder {
                 input.clear();
                 return Flow::More;
             }
-            if intake.is_full() {
+            if intake.is_full() || intake.asks.len() >= ASKS_MAX {
                 return Flow::Full;
             }
             if self.name_pipe(intake) {
@@ -150,35 +153,36 @@ impl TextDecoder {
         None
     }
 
-    /// Takes all whole lines of a pipe as they stand.
+    /// Takes whole lines of a pipe as they stand.
     ///
-    /// They are not counted against the intake: what a pipe sends brings no answers, and its errors are those of lines
+    /// They are not counted against the intake's answers: what a pipe sends brings none, and its errors are those of lines
     /// too long for the input to hold many.
     fn raw_lines(&mut self, input: &mut BytesMut, intake: &mut Intake) -> Option<Flow> {
-        let Some(last) = memchr::memrchr(b'\n', input) else {
-            if input.len() >= self.terms.max_line || self.is_skipping() {
-                input.clear();
-                return if self.skips(true) { None } else { self.step(Step::TooLong, intake) };
-            }
-            return Some(Flow::More);
-        };
-        let block = input.split_to(last + 1);
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', &block) {
-            let raw = &block[start..=end];
+        let (mut start, mut flow) = (0, None);
+        for end in memchr::memchr_iter(b'\n', input) {
+            let raw = &input[start..=end];
             start = end + 1;
-            let flow = if self.skips(false) {
-                None
-            } else if raw.len() > self.terms.max_line {
+            if self.skips(false) {
+                continue;
+            }
+            flow = if raw.len() > self.terms.max_line {
                 self.step(Step::TooLong, intake)
             } else {
                 self.line(raw.strip_suffix(b"\r\n").unwrap_or(&raw[..raw.len() - 1]), intake)
             };
-            if flow.is_some() {
-                return flow;
+            if flow.is_some() || intake.asks.len() >= ASKS_MAX {
+                break;
             }
         }
-        None
+        if start > 0 {
+            input.advance(start);
+            return flow;
+        }
+        if input.len() >= self.terms.max_line || self.is_skipping() {
+            input.clear();
+            return if self.skips(true) { None } else { self.step(Step::TooLong, intake) };
+        }
+        Some(Flow::More)
     }
 
     /// Whether the rest of a piped line that was too long is being thrown away.

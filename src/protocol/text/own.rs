@@ -11,6 +11,7 @@ use super::clock::Zone;
 use super::command::{self, Act, Acted, Call, PLAIN, room_name, usage};
 use super::mark::Mark;
 use crate::model::Command;
+use crate::protocol::NEWS_BYTES;
 
 pub(super) fn nick(call: &mut Call<'_>) -> Acted {
     if call.args.is_empty() {
@@ -18,7 +19,7 @@ pub(super) fn nick(call: &mut Call<'_>) -> Acted {
     }
     let nick = Arc::new(command::nick(call.args)?);
     call.person.wanted = Some(Arc::clone(&nick));
-    Ok(Act::Ask(Mark::Nick, Command::Nick(nick), PLAIN))
+    Ok(Act::Ask(Mark::Nick, Command::Nick(nick), NEWS_BYTES))
 }
 
 /// Whatever stood behind it may be a password and is forgotten here.

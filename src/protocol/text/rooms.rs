@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::command::{Act, Acted, Call, PLAIN, bad_name, room_name, usage};
 use super::mark::Mark;
 use crate::model::{Command, Create, Join, Kind, Page, Part, Pattern, Place, RoomName, Start, Target};
+use crate::protocol::NEWS_BYTES;
 
 /// Messages that a room shows to one who comes in: what fits a small screen.
 const SHOWN_ON_JOIN: u64 = 20;
@@ -47,7 +48,9 @@ pub(super) fn leave(call: &mut Call<'_>) -> Acted {
     if let Target::Place(Place::Room(room)) = &target {
         call.person.left(room);
     }
-    Ok(Act::Ask(Mark::Leave, Command::Leave(target), PLAIN))
+    // A pattern has every room looked at that there is.
+    let claim = if matches!(target, Target::Pattern(_)) { call.max_line } else { PLAIN };
+    Ok(Act::Ask(Mark::Leave, Command::Leave(target), claim))
 }
 
 pub(super) fn rooms(call: &mut Call<'_>) -> Acted {
@@ -71,7 +74,8 @@ pub(super) fn topic(call: &mut Call<'_>) -> Acted {
         "-" => Some("".into()),
         text => Some(text.into()),
     };
-    Ok(Act::Ask(Mark::Topic, Command::Topic(room, topic), PLAIN + call.args.len()))
+    let claim = if topic.is_some() { NEWS_BYTES } else { PLAIN };
+    Ok(Act::Ask(Mark::Topic, Command::Topic(room, topic), claim))
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Acted {

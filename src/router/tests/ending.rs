@@ -33,15 +33,19 @@ async fn of_what_a_failed_router_never_began_each_request_is_refused_and_a_quit_
         mail.send(Message::Fail).await.expect("there is room");
         mail.send(parcel(1, &format!("{}{{\"op\":\"quit\",\"id\":\"q\"}}\n", send(2)))).await.expect("there is room");
         mail.send(connect).await.expect("there is room");
+        mail.send(parcel(3, "{\"op\":\"ping\",\"id\":3}\n")).await.expect("there is room");
     }
     let failed =
         TaskTracker::new().spawn(run(router, messages, controls, mpsc::channel(1).1, CancellationToken::new())).await;
     assert!(failed.expect_err("it was told to").is_panic());
     let bye = "{\"ev\":\"bye\",\"reason\":\"shutdown\",\"reconnect_ms\":1000}\n";
-    let refused =
-        "{\"ev\":\"error\",\"id\":2,\"code\":\"shutting_down\",\"message\":\"the server goes down\",\"op\":\"send\"}\n";
-    let parted = format!("{refused}{}", bye.replace("\"reason\"", "\"id\":\"q\",\"reason\""));
-    for (expected, (_source, mut drain)) in [parted.as_str(), bye, bye].into_iter().zip(ends) {
+    let refused = |id, op| {
+        let words = "the server goes down";
+        format!("{{\"ev\":\"error\",\"id\":{id},\"code\":\"shutting_down\",\"message\":\"{words}\",\"op\":\"{op}\"}}\n")
+    };
+    let parted = refused(2, "send") + &bye.replace("\"reason\"", "\"id\":\"q\",\"reason\"");
+    let new = refused(3, "ping") + bye;
+    for (expected, (_source, mut drain)) in [parted.as_str(), bye, &new].into_iter().zip(ends) {
         assert_eq!(written(&mut drain), expected);
     }
 }

@@ -51,3 +51,18 @@ fn what_came_while_one_read_nothing_is_counted_when_it_resumes_until_it_is_shown
     let welcome = stage.resumes(5, text(&welcome, "session"));
     assert!(welcome.contains(r#""resumed":true,"unread":[]"#), "{welcome}");
 }
+
+#[test]
+fn a_welcome_is_no_longer_than_a_line_however_many_have_written() {
+    let mut config = Config::default();
+    config.limits.max_line = 2_048;
+    let mut stage = Stage::with(config);
+    let session = text(&stage.guest(1, "bob"), "session").to_owned();
+    let body = "x".repeat(BODY_BYTES);
+    for conn in 2..60 {
+        stage.guest(conn, &format!("writer-{conn:0>50}"));
+        stage.says(conn, &format!(r#"{{"op":"send","to":"bob","body":"{body}"}}"#));
+    }
+    let welcome = stage.resumes(60, &session);
+    assert!(welcome.contains(r#""unread":[{"nick":"writer-0"#) && welcome.len() <= 2_048, "{welcome}");
+}

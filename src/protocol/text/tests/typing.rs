@@ -306,3 +306,35 @@ fn what_brings_answers_fills_the_intake_before_it_fills_memory() {
     assert_eq!(terminal.decoder.decode(&mut terminal.input, &mut intake), Flow::Full);
     assert!(intake.claim < crate::protocol::INTAKE_CLAIM_MAX + 70_000);
 }
+
+#[test]
+fn short_lines_in_a_crowd_are_handed_over_a_part_at_a_time_and_none_is_lost() {
+    const LINES: usize = 10_000;
+    for begin in ["/pipe logs\n", "ada\n/join logs\n"] {
+        let mut terminal = Terminal::new();
+        terminal.types(begin).clear();
+        let mut input = BytesMut::from("a\n".repeat(LINES).as_bytes());
+        let mut parts = Vec::new();
+        loop {
+            let mut intake = Intake::default();
+            let flow = terminal.decoder.decode(&mut input, &mut intake);
+            parts.push(intake.asks.len());
+            match flow {
+                Flow::Full => {}
+                flow => break assert_eq!(flow, Flow::More),
+            }
+        }
+        assert_eq!(parts.iter().sum::<usize>(), LINES, "{begin}{parts:?}");
+        assert!(parts.iter().all(|lines| *lines <= LINES / 2), "{begin}{parts:?}");
+    }
+}
+
+#[test]
+fn what_everyone_hears_of_or_every_room_is_looked_at_for_is_let_in_a_few_at_a_time() {
+    for line in ["/topic x\n", "/nick bob\n", "/leave logs.*\n", "/join logs.*\n", "/rooms\n"] {
+        let mut terminal = Terminal::in_lobby();
+        let mut intake = Intake::default();
+        let flow = terminal.decoder.decode(&mut BytesMut::from(line.repeat(1_000).as_bytes()), &mut intake);
+        assert!(flow != Flow::More && intake.asks.len() < 50, "{line:?}: {} at once", intake.asks.len());
+    }
+}
