@@ -359,4 +359,8 @@ impl Engine for Doubles {
             self.0 = double.disk();
         }
     }
+
+    fn files(&self) -> &crate::store::sqlite::tests::Files {
+        unreachable!("it has none")
+    }
 }

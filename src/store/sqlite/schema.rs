@@ -22,7 +22,8 @@ const BUSY: Duration = Duration::from_secs(1);
 const STATEMENTS: usize = 64;
 
 /// A row for each group of messages, not for each message: see "The store" in `docs/performance.md`. Small columns stand
-/// before `data`, so that they are read without it. Every row of a room bears a checksum, see `rows`.
+/// before `data`, so that they are read without it. Every row of a room bears a checksum, see `rows`. That a key names one
+/// room is held by the writer, not by its index: a damaged row must not keep a new room from its name.
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE kv (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -32,7 +33,7 @@ const TABLES: &str = "
         end_pos INTEGER NOT NULL, keep_messages INTEGER NOT NULL, keep_bytes INTEGER NOT NULL,
         keep_age_ms INTEGER NOT NULL, crc INTEGER NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX rooms_by_key ON rooms (key) WHERE state = 0;
+    CREATE INDEX rooms_by_key ON rooms (key) WHERE state = 0;
     CREATE TABLE groups (
         pos INTEGER PRIMARY KEY, room INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
         floor INTEGER NOT NULL, last_ts INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL

@@ -1,12 +1,15 @@
 //! What is this engine's own: its files, its failures, damage.
 
+mod damage;
+mod failures;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Options, STORE_QUEUE, open};
 use crate::store::Boot;
-use crate::store::contract::{Engine, Running};
+use crate::store::contract::rig::{Engine, Running};
 
 /// A directory of its own, which goes with it.
 pub(in crate::store) struct Files {
@@ -23,8 +26,20 @@ impl Files {
         Self { path, queue_bytes: STORE_QUEUE, closed: None }
     }
 
-    #[expect(dead_code, reason = "for what comes next")]
-    pub(in crate::store) fn path(&self) -> &Path {
+    /// Another directory with the same files.
+    fn copy(&self) -> Self {
+        let copy = Self::new();
+        std::fs::create_dir(&copy.path).expect("a directory");
+        for file in std::fs::read_dir(&self.path).expect("it is there").flatten() {
+            // What the log's index says belongs to the processes that have it open.
+            if !file.file_name().to_string_lossy().ends_with("-shm") {
+                std::fs::copy(file.path(), copy.path.join(file.file_name())).expect("it can be copied");
+            }
+        }
+        copy
+    }
+
+    fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -42,6 +57,10 @@ impl Engine for Files {
         drop(store);
         while events.blocking_recv().is_some() {}
         self.closed.take().expect("it was open").blocking_recv().expect("it closes");
+    }
+
+    fn files(&self) -> &Files {
+        self
     }
 }
 
