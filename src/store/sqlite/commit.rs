@@ -25,8 +25,6 @@ pub(super) struct Work {
     pub(super) appended: u32,
     /// Those of them with keys.
     pub(super) keyed: u32,
-    /// Bytes written, about.
-    pub(super) bytes: u64,
     /// Work that was finished, by room.
     finished: BTreeMap<u64, Vec<Seq>>,
 }
@@ -76,7 +74,6 @@ impl Database {
     }
 
     fn carry_out(&mut self, work: &mut Work, write: Write) -> rusqlite::Result<()> {
-        work.bytes += write.cost() as u64;
         let ticket = write.ticket();
         match write {
             Write::Append { room, epoch, keep, group, .. } => {

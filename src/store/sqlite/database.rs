@@ -88,7 +88,7 @@ impl Database {
     pub(super) fn open(path: &Path, keys_age: Duration, must_sync: bool) -> Result<Self, OpenError> {
         let connection = schema::open_writer(path)?;
         let failed = |source| OpenError::Database { path: path.to_owned(), source };
-        if !schema::checkpoint_all(&connection).map_err(failed)? {
+        if !schema::checkpoint_all(&connection, schema::BUSY).map_err(failed)? {
             if must_sync {
                 return Err(OpenError::Busy(path.to_owned()));
             }

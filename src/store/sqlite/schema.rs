@@ -16,7 +16,7 @@ const APPLICATION: i32 = 0x6c69_6e65;
 const VERSION: i32 = 1;
 
 /// How long a statement waits for another program that looks into the file, or for our reader to end a read.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// Statements kept ready: all that there are.
 const STATEMENTS: usize = 64;
@@ -70,16 +70,35 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Copies what is in the log into the file, synced; whether all of it could be, and the log is empty.
-pub(super) fn checkpoint_all(connection: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+/// Pages in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    /// All of them.
+    pub(super) pages: u64,
+    /// Those that are not in the file yet.
+    pub(super) waiting: u64,
+}
+
+/// How long the log is.
+pub(super) fn log(connection: &Connection) -> rusqlite::Result<Log> {
+    connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| {
+        let number = |at| row.get::<_, i64>(at).map(|number| number.max(0).cast_unsigned());
+        let (pages, copied) = (number(1)?, number(2)?);
+        Ok(Log { pages, waiting: pages.saturating_sub(copied) })
+    })
+}
+
+/// Copies what is in the log into the file, synced, and empties it; whether that could be, as readers let it.
+pub(super) fn checkpoint_all(connection: &Connection, patience: Duration) -> rusqlite::Result<bool> {
+    connection.busy_timeout(patience)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+    connection.busy_timeout(BUSY)?;
     Ok(busy == 0)
 }
 
-/// Copies what can be copied without waiting for anyone; pages that the log has.
-pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<u64> {
-    let pages: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
-    Ok(pages.max(0).cast_unsigned())
+/// Copies what can be copied without waiting for anyone.
+pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {

@@ -221,3 +221,29 @@ fn what_a_deleted_room_said_is_in_no_file_any_more() {
     rig.reopen();
     assert_eq!(rig.contents().rooms.len(), 1);
 }
+
+#[test]
+fn one_who_reads_for_long_holds_up_neither_what_is_said_nor_redaction_for_good() {
+    let mut files = Files::new();
+    let mut rig = Rig::new(&mut files);
+    let ops = room("ops");
+    rig.says(&ops, "a very-secret b");
+    let reader = rusqlite::Connection::open(rig.files().path().join("messages.db")).expect("the file");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM groups").expect("it reads");
+    rig.done(|ticket| Write::Redact { ticket, room: ops.clone(), seq: Seq(2) });
+    for _ in 0..100 {
+        rig.says(&ops, "c");
+    }
+    let in_log = |rig: &Rig<'_>| {
+        let log = fs::read(rig.files().path().join("messages.db-wal")).expect("the log");
+        log.windows(11).any(|window| window == b"very-secret")
+    };
+    assert!(in_log(&rig), "it is held");
+    drop(reader);
+    let begun = std::time::Instant::now();
+    while in_log(&rig) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the log is emptied at last");
+        rig.says(&ops, "d");
+    }
+    assert_eq!(rig.all(&ops)[1], (2, "-".to_owned()));
+}
