@@ -20,15 +20,25 @@ pub(in crate::store) struct Files {
 
 impl Files {
     pub(in crate::store) fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In memory where the system has a directory there: for a little data and hundreds of syncs.
+    pub(in crate::store) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("linehub-store-{}-{number}", std::process::id()));
+        let path = parent.join(format!("linehub-store-{}-{number}", std::process::id()));
         Self { path, queue_bytes: STORE_QUEUE, closed: None }
     }
 
     /// Another directory with the same files.
     fn copy(&self) -> Self {
-        let copy = Self::new();
+        let copy = Self::in_memory();
         std::fs::create_dir(&copy.path).expect("a directory");
         for file in std::fs::read_dir(&self.path).expect("it is there").flatten() {
             // What the log's index says belongs to the processes that have it open.

@@ -30,7 +30,7 @@ fn fill(rig: &mut Rig<'_>, batches: u64) -> Vec<Vec<(u64, String)>> {
 
 #[test]
 fn a_log_that_is_cut_anywhere_leaves_whole_batches_and_numbers_that_go_on() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     let stored = fill(&mut rig, 12);
     // While it is open: a closed one has no log.
@@ -71,7 +71,7 @@ fn a_log_that_is_cut_anywhere_leaves_whole_batches_and_numbers_that_go_on() {
 
 #[test]
 fn a_bit_that_flips_never_makes_a_message_that_was_not_stored() {
-    let mut source = Files::new();
+    let mut source = Files::in_memory();
     let mut rig = Rig::new(&mut source);
     let stored = fill(&mut rig, 60);
     rig.done(|ticket| Write::Finish { ticket, room: room("lab"), seqs: vec![Seq(3), Seq(60)] });
@@ -132,7 +132,7 @@ fn a_bit_that_flips_never_makes_a_message_that_was_not_stored() {
 
 #[test]
 fn a_group_that_is_damaged_is_said_to_be_and_the_rest_is_served() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     rig.says(&room("ops"), "a b");
     rig.says(&room("ops"), "nobody-says-this c");
@@ -154,7 +154,7 @@ fn a_group_that_is_damaged_is_said_to_be_and_the_rest_is_served() {
 
 #[test]
 fn a_room_whose_row_is_damaged_is_set_aside_and_its_name_begins_anew() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     let before = rig.says(&room("ops"), "a b");
     rig.says(&room("lab"), "x");
@@ -175,7 +175,7 @@ fn a_room_whose_row_is_damaged_is_set_aside_and_its_name_begins_anew() {
 
 #[test]
 fn what_was_redacted_is_in_no_file_any_more() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     let (ops, lab) = (room("ops"), room("lab"));
     let long = "very-secret".repeat(2_000);
@@ -200,7 +200,7 @@ fn what_was_redacted_is_in_no_file_any_more() {
 
 #[test]
 fn what_a_deleted_room_said_is_in_no_file_any_more() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     for _ in 0..100 {
         rig.says(&room("ops"), "very-secret");
@@ -224,7 +224,7 @@ fn what_a_deleted_room_said_is_in_no_file_any_more() {
 
 #[test]
 fn one_who_reads_for_long_holds_up_neither_what_is_said_nor_redaction_for_good() {
-    let mut files = Files::new();
+    let mut files = Files::in_memory();
     let mut rig = Rig::new(&mut files);
     let ops = room("ops");
     rig.says(&ops, "a very-secret b");
