@@ -230,9 +230,12 @@ impl Database {
                     .prepare_cached("SELECT count(*) FROM done WHERE room = ?1 AND seq >= ?2 AND seq < ?3")?
                     .query_row([id.cast_signed(), from.0.cast_signed(), group.end.0.cast_signed()], |row| row.get(0))?;
                 if done.cast_unsigned() == group.end.0 - from.0 {
+                    let before = room.numbers.oldest;
                     self.drop_group(id, &group)?;
-                    // Who finished it knows.
-                    if let Some(room) = self.rooms.get_mut(&id) {
+                    // Who finished it knows what went by that.
+                    if let Some(room) = self.rooms.get_mut(&id)
+                        && room.told == before
+                    {
                         room.told = room.numbers.oldest;
                     }
                     work.changed.insert(id);

@@ -186,27 +186,84 @@ fn a_store_that_has_failed_can_be_closed() {
 }
 
 /// What tells the process of a test that it is the one with the limit.
-const INSIDE: &str = "LINEHUB_TEST_FULL_DISK";
+const INSIDE: &str = "LINEHUB_TEST_INSIDE";
+
+/// Runs a test of this file again, in a process of its own that another program starts; what it said.
+fn again(test: &str, starter: &[&str]) -> String {
+    let program = std::env::current_exe().expect("this program");
+    let name = format!("store::sqlite::tests::failures::{test}");
+    let (starter, arguments) = starter.split_first().expect("a program");
+    let output = Command::new(starter)
+        .args(arguments)
+        .arg(program)
+        .args(["--exact", &name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap_or_else(|error| panic!("{starter}, which scripts/tools installs: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_told_and_goes_on_when_there_is_room() {
-    let name = "store::sqlite::tests::failures::a_full_disk_loses_nothing_that_was_told_and_goes_on_when_there_is_room";
     if std::env::var_os(INSIDE).is_some() {
         return fill_the_disk();
     }
-    let program = std::env::current_exe().expect("this program");
     // The signal that comes with the error is ignored; a process that is started inherits that.
-    let script = "trap '' XFSZ; exec \"$@\"";
-    let output = Command::new("sh")
-        .args(["-c", script, "sh"])
-        .arg(program)
-        .args(["--exact", name, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("a shell");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let starter = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+    let said = again("a_full_disk_loses_nothing_that_was_told_and_goes_on_when_there_is_room", &starter);
     assert!(said.contains("failed 5 times"), "it ran: {said}");
+}
+
+#[test]
+fn a_sync_that_fails_is_no_commit_and_is_not_tried_again() {
+    if std::env::var_os(INSIDE).is_some() {
+        return fail_to_sync();
+    }
+    // Counted for each thread, and only the writer has as many: its thirtieth sync and the three after it.
+    let fault = "inject=fsync,fdatasync:error=EIO:when=30..33";
+    let starter = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", fault];
+    let said = again("a_sync_that_fails_is_no_commit_and_is_not_tried_again", &starter);
+    assert!(said.contains("failed once or more"), "it ran: {said}");
+}
+
+/// Says one thing after the other while some syncs fail.
+fn fail_to_sync() {
+    let mut files = Files::new();
+    let mut rig = Rig::new(&mut files);
+    let ops = room("ops");
+    let (mut newest, mut failures) = (0, 0);
+    for word in 0..40 {
+        let (ticket, write) = rig.append(&ops, Retention::default(), &[told(word, now())]);
+        rig.write(vec![write]);
+        let committed = rig.wait_for(|event| match event {
+            Event::Committed(committed) => Some(Ok(committed)),
+            Event::Failed(tickets) => Some(Err(tickets)),
+            _ => None,
+        });
+        match committed {
+            Ok(committed) => {
+                assert_eq!(committed.ticket, Some(ticket));
+                assert_eq!(committed.first, Seq(newest + 1));
+                newest += 1;
+            }
+            Err(tickets) => {
+                failures += 1;
+                assert_eq!(tickets, [ticket]);
+                let states = rig.wait_for(|event| match event {
+                    Event::Restored(states) => Some(states),
+                    other => panic!("{other:?}"),
+                });
+                assert!((newest..=newest + 1).contains(&states[0].newest.0), "what failed is there or is not");
+                newest = states[0].newest.0;
+            }
+        }
+    }
+    assert!(failures > 0, "no sync failed");
+    rig.reopen();
+    assert!(rig.all(&ops).iter().map(|(seq, _)| *seq).eq(1..=newest));
+    println!("failed once or more");
 }
 
 /// Five times there is no room for what is written, at another place each.
