@@ -5,6 +5,6 @@
 
 mod cases;
 mod model;
-mod rig;
+pub(super) mod rig;
 
-pub(super) use rig::{Engine, Rig, Running, Said};
+use rig::{Engine, Rig, Running, Said};

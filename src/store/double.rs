@@ -382,3 +382,53 @@ fn subject(write: &Write) -> String {
         Write::Put { .. } => "a value".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract::rig::{group, room, told};
+
+    fn append(double: &Double, ticket: u64, name: &str) {
+        let group = Arc::new(group(Boot(1), &[told("a", 1)]));
+        let (ticket, epoch, keep) = (Ticket(ticket), Epoch("e".into()), Retention::default());
+        double.write(vec![Write::Append { ticket, room: room(name), epoch, keep, group }]).expect("it is taken");
+    }
+
+    fn said(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
+        std::iter::from_fn(|| events.try_recv().ok())
+            .map(|event| match event {
+                Event::Committed(committed) => format!("{} {}", committed.room.0, committed.first),
+                Event::Failed(tickets) => format!("failed {}", tickets.len()),
+                Event::Restored(rooms) => format!("restored {}", rooms.iter().map(|room| room.newest.0).sum::<u64>()),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rooms_are_committed_out_of_step() {
+        let (double, mut events) = Double::new();
+        for (ticket, name) in ["ops", "lab", "ops", "lab"].into_iter().enumerate() {
+            append(&double, ticket as u64, name);
+        }
+        double.commit(&room("lab"));
+        assert_eq!(said(&mut events), ["lab 1", "lab 2"]);
+        assert_eq!(double.waiting(), 2);
+        double.others_said(&room("ops"), group(Boot(9), &[told("b", 1)]));
+        double.commit_all();
+        assert_eq!(said(&mut events), ["ops 1", "ops 2", "ops 3"]);
+    }
+
+    #[test]
+    fn what_failed_is_there_or_not_as_the_test_wants_it() {
+        let (double, mut events) = Double::new();
+        append(&double, 1, "ops");
+        double.fail();
+        assert_eq!(double.write(Vec::new()), Err(Refused::Failed));
+        double.restore();
+        append(&double, 2, "ops");
+        double.fail_having_kept();
+        double.restore();
+        assert_eq!(said(&mut events), ["failed 1", "restored 0", "failed 1", "restored 1"]);
+    }
+}

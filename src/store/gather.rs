@@ -25,6 +25,8 @@ pub(super) struct Gather<'a> {
     /// The chunks of each group, in the direction read.
     taken: Vec<Vec<Arc<Chunk>>>,
     more: bool,
+    /// The numbers of the groups that were read, both inclusive.
+    seen: Vec<(Seq, Seq)>,
     damaged: Vec<(Seq, Seq)>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Gather<'a> {
             edge: None,
             taken: Vec::new(),
             more: false,
+            seen: Vec::new(),
             damaged: Vec::new(),
         }
     }
@@ -85,9 +88,10 @@ impl<'a> Gather<'a> {
     pub(super) fn found(mut self) -> Found {
         if !self.stretch.is_forward {
             self.taken.reverse();
+            self.seen.reverse();
         }
-        self.damaged.sort_unstable();
-        Found { chunks: self.taken.into_iter().flatten().collect(), more: self.more, damaged: self.damaged }
+        let damaged = without(self.damaged, &self.seen);
+        Found { chunks: self.taken.into_iter().flatten().collect(), more: self.more, damaged }
     }
 
     /// Whether a group lies ahead of those that were looked at, as groups do where nothing is damaged.
@@ -95,6 +99,7 @@ impl<'a> Gather<'a> {
         let is_ahead = self.edge.is_none_or(|edge| if self.stretch.is_forward { first > edge } else { last < edge });
         if is_ahead {
             self.edge = Some(if self.stretch.is_forward { last } else { first });
+            self.seen.push((first, last));
         }
         is_ahead
     }
@@ -141,6 +146,48 @@ impl<'a> Gather<'a> {
             wanted.truncate(count);
         } else {
             wanted.drain(..wanted.len().saturating_sub(count));
+        }
+    }
+}
+
+/// The damaged numbers, each once and in order, without those that were read after all: what a damaged group says of its
+/// own numbers may be what is damaged.
+fn without(mut damaged: Vec<(Seq, Seq)>, seen: &[(Seq, Seq)]) -> Vec<(Seq, Seq)> {
+    damaged.sort_unstable();
+    let mut left = Vec::new();
+    let mut next = Seq(0);
+    for (first, last) in damaged {
+        next = next.max(first);
+        for (seen_first, seen_last) in seen.iter().filter(|(_, seen_last)| *seen_last >= first) {
+            if next < *seen_first && next <= last {
+                left.push((next, last.min(Seq(seen_first.0 - 1))));
+            }
+            next = next.max(seen_last.next().min(last.next()));
+        }
+        if next <= last {
+            left.push((next, last));
+            next = last.next();
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_not_damaged_and_nothing_is_damaged_twice() {
+        let pairs = |pairs: &[(u64, u64)]| pairs.iter().map(|(a, b)| (Seq(*a), Seq(*b))).collect::<Vec<_>>();
+        let seen = pairs(&[(1, 3), (6, 8), (12, 12)]);
+        for (damaged, left) in [
+            (&[(4, 5)][..], &[(4, 5)][..]),
+            (&[(4, 20)], &[(4, 5), (9, 11), (13, 20)]),
+            (&[(2, 9)], &[(4, 5), (9, 9)]),
+            (&[(9, 11), (4, 10)], &[(4, 5), (9, 10), (11, 11)]),
+            (&[(6, 7)], &[]),
+        ] {
+            assert_eq!(without(pairs(damaged), &seen), pairs(left), "{damaged:?}");
         }
     }
 }

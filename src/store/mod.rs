@@ -13,6 +13,7 @@
 //! - [`Event::Committed`] and [`Event::Done`] come after the sync, never before. Every ticket that was taken is answered once.
 //! - After a failure nothing is committed until the engine has looked at what is really there, which it tells with
 //!   [`Event::Restored`]; the tickets in flight are answered with [`Event::Failed`], their outcome unknown.
+//! - What was told is read by every read given in afterwards, and no read is answered with a message before it was told.
 //! - The time of a message is never below that of the one before it in its room.
 
 #[cfg(test)]

@@ -304,6 +304,28 @@ fn guests_of_another_life_are_nobody(rig: &mut Rig<'_>) {
     assert_eq!(sender(rig), 0);
 }
 
+fn no_read_is_ahead_of_the_stream_or_behind_what_was_told(rig: &mut Rig<'_>) {
+    let ops = room("ops");
+    let mut committed = 0;
+    for turn in 0..200 {
+        let (_, write) = rig.append(&ops, Retention::default(), &[told(turn, now())]);
+        rig.write(vec![write]);
+        let (read, before) = (rig.ticket(), committed);
+        let newest = Stretch { is_forward: false, count: 1, ..everything(&ops) };
+        rig.running().store.read(read, newest).expect("it is taken");
+        let found = rig.wait_for(|event| match event {
+            Event::Committed(group) => {
+                committed = group.first.0;
+                None
+            }
+            Event::Read(_, found) => found.ok(),
+            _ => None,
+        });
+        let newest = words(&found).last().map_or(0, |(seq, _)| *seq);
+        assert!((before..=committed).contains(&newest), "{before} were told before, {committed} since: {newest}");
+    }
+}
+
 /// Runs every case on every engine.
 macro_rules! suite {
     ($($case:ident,)*) => {
@@ -340,6 +362,7 @@ suite! {
     a_room_keeps_as_many_bytes_as_it_is_told,
     messages_go_when_they_are_too_old_also_where_nobody_speaks,
     guests_of_another_life_are_nobody,
+    no_read_is_ahead_of_the_stream_or_behind_what_was_told,
 }
 
 /// The double, whose memory is its disk.
@@ -358,5 +381,9 @@ impl Engine for Doubles {
             double.commit_all();
             self.0 = double.disk();
         }
+    }
+
+    fn files(&self) -> &crate::store::sqlite::tests::Files {
+        unreachable!("it has none")
     }
 }

@@ -81,7 +81,7 @@ proptest! {
 
     #[test]
     fn any_writes_leave_the_same_in_every_engine(steps in prop::collection::vec(step(), 1..40)) {
-        let (mut doubles, mut files) = (Doubles::default(), Files::new());
+        let (mut doubles, mut files) = (Doubles::default(), Files::in_memory());
         let (mut double, mut file) = (Rig::new(&mut doubles), Rig::new(&mut files));
         for (at, step) in steps.iter().enumerate() {
             let clock = 2 * at as u64 + 1;

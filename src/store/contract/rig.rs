@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::model::{ConnId, Epoch, Identity, Nick, Place, RoomName, Sender, Seq};
+use crate::store::sqlite::tests::Files;
 use crate::store::{
     Boot, Committed, Contents, Double, Event, Found, GroupDraft, Record, Retention, RoomKey, Store, Stretch, Ticket,
     Write,
@@ -25,6 +26,9 @@ pub(in crate::store) trait Engine {
 
     /// Ends one opening of it.
     fn close(&mut self, running: Running);
+
+    /// Where it keeps its files, where it has some.
+    fn files(&self) -> &Files;
 }
 
 /// An engine that is open.
@@ -66,6 +70,16 @@ impl<'a> Rig<'a> {
 
     pub(in crate::store) fn running(&mut self) -> &mut Running {
         self.running.as_mut().expect("it is open")
+    }
+
+    /// Where its files are.
+    pub(in crate::store) fn files(&self) -> &Files {
+        self.engine.files()
+    }
+
+    /// What is running, to be ended otherwise.
+    pub(in crate::store) fn stop(&mut self) -> Running {
+        self.running.take().expect("it is open")
     }
 
     pub(in crate::store) fn contents(&mut self) -> &Contents {

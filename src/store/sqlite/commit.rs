@@ -25,8 +25,6 @@ pub(super) struct Work {
     pub(super) appended: u32,
     /// Those of them with keys.
     pub(super) keyed: u32,
-    /// Bytes written, about.
-    pub(super) bytes: u64,
     /// Work that was finished, by room.
     finished: BTreeMap<u64, Vec<Seq>>,
 }
@@ -76,7 +74,6 @@ impl Database {
     }
 
     fn carry_out(&mut self, work: &mut Work, write: Write) -> rusqlite::Result<()> {
-        work.bytes += write.cost() as u64;
         let ticket = write.ticket();
         match write {
             Write::Append { room, epoch, keep, group, .. } => {
@@ -233,9 +230,12 @@ impl Database {
                     .prepare_cached("SELECT count(*) FROM done WHERE room = ?1 AND seq >= ?2 AND seq < ?3")?
                     .query_row([id.cast_signed(), from.0.cast_signed(), group.end.0.cast_signed()], |row| row.get(0))?;
                 if done.cast_unsigned() == group.end.0 - from.0 {
+                    let before = room.numbers.oldest;
                     self.drop_group(id, &group)?;
-                    // Who finished it knows.
-                    if let Some(room) = self.rooms.get_mut(&id) {
+                    // Who finished it knows what went by that.
+                    if let Some(room) = self.rooms.get_mut(&id)
+                        && room.told == before
+                    {
                         room.told = room.numbers.oldest;
                     }
                     work.changed.insert(id);

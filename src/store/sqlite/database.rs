@@ -88,7 +88,7 @@ impl Database {
     pub(super) fn open(path: &Path, keys_age: Duration, must_sync: bool) -> Result<Self, OpenError> {
         let connection = schema::open_writer(path)?;
         let failed = |source| OpenError::Database { path: path.to_owned(), source };
-        if !schema::checkpoint_all(&connection).map_err(failed)? {
+        if !schema::checkpoint_all(&connection, schema::BUSY).map_err(failed)? {
             if must_sync {
                 return Err(OpenError::Busy(path.to_owned()));
             }
@@ -129,7 +129,9 @@ impl Database {
 
     fn load(&mut self) -> rusqlite::Result<()> {
         let number = |sql: &str| -> rusqlite::Result<u64> {
-            let found: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0)).optional()?.flatten();
+            // What is no number any more is damaged; the rows of rooms, which have a checksum, say it too.
+            let found =
+                self.connection.query_row(sql, [], |row| Ok(row.get_ref(0)?.as_i64().unwrap_or(0))).optional()?;
             Ok(found.unwrap_or(0).max(0).cast_unsigned())
         };
         let mut id = number("SELECT max(id) FROM rooms")?.max(number("SELECT max(room) FROM groups")?);

@@ -18,7 +18,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -143,7 +143,10 @@ impl Store for Sqlite {
     }
 
     fn read(&self, ticket: Ticket, stretch: Stretch) -> Result<(), Refused> {
-        self.reads.try_send((ticket, stretch)).map_err(|_| Refused::Full)
+        self.reads.try_send((ticket, stretch)).map_err(|refused| match refused {
+            TrySendError::Full(_) => Refused::Full,
+            TrySendError::Disconnected(_) => Refused::Failed,
+        })
     }
 }
 

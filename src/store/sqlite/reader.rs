@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::model::Seq;
 use crate::store::gather::Gather;
-use crate::store::{Boot, Event, Found, ReadError, Stretch, Ticket};
+use crate::store::{Boot, Event, Found, ReadError, RoomKey, Stretch, Ticket};
 
 use super::rows::{self, GroupRow, RoomRow, State};
 use super::schema;
@@ -56,15 +56,23 @@ impl Reader {
         // Before the transaction begins: what it sees beyond that was not told yet.
         let told = *self.told.lock();
         let transaction = connection.transaction()?;
-        let sql = format!("SELECT {} FROM rooms WHERE key = ?1 AND state = 0", rows::ROOM);
-        let room =
-            transaction.prepare_cached(&sql)?.query_row([&*stretch.room.0], |row| Ok(RoomRow::read(row))).optional()?;
-        let Some(room) = room else { return Ok(Found::default()) };
-        if room.state != State::Live {
-            return Err(rusqlite::Error::IntegralValueOutOfRange(12, room.id.cast_signed()));
-        }
+        let Some(room) = find_room(&transaction, &stretch.room)? else { return Ok(Found::default()) };
         Search { transaction: &transaction, room: &room, told }.run(stretch, self.boot)
     }
+}
+
+/// The room of a key. Rows that cannot be trusted are as if they were not there: the writer has said so.
+fn find_room(transaction: &Transaction<'_>, key: &RoomKey) -> rusqlite::Result<Option<RoomRow>> {
+    let sql = format!("SELECT {} FROM rooms WHERE key = ?1 AND state = 0", rows::ROOM);
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let mut rows = statement.query([&*key.0])?;
+    while let Some(row) = rows.next()? {
+        let room = RoomRow::read(row);
+        if room.state == State::Live && room.room == *key {
+            return Ok(Some(room));
+        }
+    }
+    Ok(None)
 }
 
 /// One read in its transaction.

@@ -16,13 +16,14 @@ const APPLICATION: i32 = 0x6c69_6e65;
 const VERSION: i32 = 1;
 
 /// How long a statement waits for another program that looks into the file, or for our reader to end a read.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// Statements kept ready: all that there are.
 const STATEMENTS: usize = 64;
 
 /// A row for each group of messages, not for each message: see "The store" in `docs/performance.md`. Small columns stand
-/// before `data`, so that they are read without it. Every row of a room bears a checksum, see `rows`.
+/// before `data`, so that they are read without it. Every row of a room bears a checksum, see `rows`. That a key names one
+/// room is held by the writer, not by its index: a damaged row must not keep a new room from its name.
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE kv (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -32,7 +33,7 @@ const TABLES: &str = "
         end_pos INTEGER NOT NULL, keep_messages INTEGER NOT NULL, keep_bytes INTEGER NOT NULL,
         keep_age_ms INTEGER NOT NULL, crc INTEGER NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX rooms_by_key ON rooms (key) WHERE state = 0;
+    CREATE INDEX rooms_by_key ON rooms (key) WHERE state = 0;
     CREATE TABLE groups (
         pos INTEGER PRIMARY KEY, room INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
         floor INTEGER NOT NULL, last_ts INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL
@@ -69,16 +70,35 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Copies what is in the log into the file, synced; whether all of it could be, and the log is empty.
-pub(super) fn checkpoint_all(connection: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+/// Pages in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    /// All of them.
+    pub(super) pages: u64,
+    /// Those that are not in the file yet.
+    pub(super) waiting: u64,
+}
+
+/// How long the log is.
+pub(super) fn log(connection: &Connection) -> rusqlite::Result<Log> {
+    connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| {
+        let number = |at| row.get::<_, i64>(at).map(|number| number.max(0).cast_unsigned());
+        let (pages, copied) = (number(1)?, number(2)?);
+        Ok(Log { pages, waiting: pages.saturating_sub(copied) })
+    })
+}
+
+/// Copies what is in the log into the file, synced, and empties it; whether that could be, as readers let it.
+pub(super) fn checkpoint_all(connection: &Connection, patience: Duration) -> rusqlite::Result<bool> {
+    connection.busy_timeout(patience)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+    connection.busy_timeout(BUSY)?;
     Ok(busy == 0)
 }
 
-/// Copies what can be copied without waiting for anyone; pages that the log has.
-pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<u64> {
-    let pages: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
-    Ok(pages.max(0).cast_unsigned())
+/// Copies what can be copied without waiting for anyone.
+pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {

@@ -1,12 +1,15 @@
 //! What is this engine's own: its files, its failures, damage.
 
+mod damage;
+mod failures;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Options, STORE_QUEUE, open};
 use crate::store::Boot;
-use crate::store::contract::{Engine, Running};
+use crate::store::contract::rig::{Engine, Running};
 
 /// A directory of its own, which goes with it.
 pub(in crate::store) struct Files {
@@ -17,14 +20,36 @@ pub(in crate::store) struct Files {
 
 impl Files {
     pub(in crate::store) fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In memory where the system has a directory there: for a little data and hundreds of syncs.
+    pub(in crate::store) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("linehub-store-{}-{number}", std::process::id()));
+        let path = parent.join(format!("linehub-store-{}-{number}", std::process::id()));
         Self { path, queue_bytes: STORE_QUEUE, closed: None }
     }
 
-    #[expect(dead_code, reason = "for what comes next")]
-    pub(in crate::store) fn path(&self) -> &Path {
+    /// Another directory with the same files.
+    fn copy(&self) -> Self {
+        let copy = Self::in_memory();
+        std::fs::create_dir(&copy.path).expect("a directory");
+        for file in std::fs::read_dir(&self.path).expect("it is there").flatten() {
+            // What the log's index says belongs to the processes that have it open.
+            if !file.file_name().to_string_lossy().ends_with("-shm") {
+                std::fs::copy(file.path(), copy.path.join(file.file_name())).expect("it can be copied");
+            }
+        }
+        copy
+    }
+
+    fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -42,6 +67,10 @@ impl Engine for Files {
         drop(store);
         while events.blocking_recv().is_some() {}
         self.closed.take().expect("it was open").blocking_recv().expect("it closes");
+    }
+
+    fn files(&self) -> &Files {
+        self
     }
 }
 

@@ -24,12 +24,18 @@ const COMMIT_BYTES: usize = 4 << 20;
 /// How often what is too old is looked for.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Bytes after which the log is copied into the file: seldom enough that a page which changes often is copied once, and so
-/// little that a copy takes some ten milliseconds.
-const LOG_BYTES: u64 = 8 << 20;
+/// Pages of the log (8 MiB) after which they are copied into the file: seldom enough that a page which changes often is
+/// copied once, and so few that it takes some ten milliseconds.
+const LOG_PAGES: u64 = (8 << 20) / 4096;
 
-/// Pages of the log (64 MiB) at which readers have to let it go: one always being read would let it grow for ever.
+/// Pages of the log (64 MiB) at which it is emptied: while someone always reads it, it would grow for ever.
 const LOG_PAGES_MAX: u64 = (64 << 20) / 4096;
+
+/// How long readers are waited for then, once in a tick: commits wait as long.
+const READERS: Duration = Duration::from_millis(50);
+
+/// How often is cleaned up while there is something to and batches come without a pause.
+const STEP: Duration = Duration::from_millis(20);
 
 /// How long the first wait is after a failure; each one is twice the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -61,8 +67,8 @@ pub(super) struct Writer {
     pub(super) inbox: Arc<Inbox>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) told: Arc<Told>,
-    /// Bytes written since the log was last copied.
-    pub(super) in_log: u64,
+    /// When emptying the log is tried again.
+    pub(super) empty_at: Instant,
     pub(super) wait: Duration,
 }
 
@@ -75,7 +81,7 @@ impl Writer {
         events: mpsc::Sender<Event>,
         told: Arc<Told>,
     ) -> Self {
-        Self { directory, options, inbox, events, told, in_log: 0, wait: FIRST_WAIT }
+        Self { directory, options, inbox, events, told, empty_at: Instant::now(), wait: FIRST_WAIT }
     }
 
     /// Writes until nobody can give it anything any more, then closes the file.
@@ -86,7 +92,7 @@ impl Writer {
         if let Some(database) = self.write(database) {
             // The reader ends when the last handle does; then the file is ours alone.
             let _ = reader.join();
-            if let Err(error) = schema::checkpoint_all(&database.connection) {
+            if let Err(error) = schema::checkpoint_all(&database.connection, schema::BUSY) {
                 tracing::error!(%error, "the log of the store could not be copied into it; that is done at the next start");
             }
         } else {
@@ -115,7 +121,7 @@ impl Writer {
             if done.is_ok() {
                 unanswered.clear();
                 self.wait = FIRST_WAIT;
-                if ticked.elapsed() >= TICK {
+                if ticked.elapsed() >= if database.has_leavings() { STEP } else { TICK } {
                     ticked = Instant::now();
                     done = self.tick(&mut database);
                 }
@@ -143,7 +149,6 @@ impl Writer {
     }
 
     fn tell(&mut self, database: &Database, work: Work) {
-        self.in_log += work.bytes;
         let mut told = self.told.lock();
         for event in work.events {
             self.say(event);
@@ -151,20 +156,19 @@ impl Writer {
         *told = database.next_pos;
     }
 
-    /// Copies the log into the file where it has grown, or where it still says what was redacted.
+    /// Copies the log into the file where it has grown, and empties it where it still says what was redacted.
     fn checkpoint(&mut self, database: &mut Database) -> rusqlite::Result<()> {
-        if database.must_scrub {
-            database.must_scrub = !schema::checkpoint_all(&database.connection)?;
-            return Ok(());
-        }
-        if self.in_log < LOG_BYTES {
-            return Ok(());
-        }
-        self.in_log = 0;
-        if schema::checkpoint_some(&database.connection)? > LOG_PAGES_MAX
-            && !schema::checkpoint_all(&database.connection)?
-        {
-            tracing::warn!("the log of the store grows, since someone is reading it all the time");
+        let log = schema::log(&database.connection)?;
+        let must_empty = database.must_scrub || log.pages > LOG_PAGES_MAX;
+        if must_empty && self.empty_at <= Instant::now() {
+            if schema::checkpoint_all(&database.connection, READERS)? {
+                database.must_scrub = false;
+                return Ok(());
+            }
+            tracing::debug!(pages = log.pages, "someone reads the log of the store, so that it cannot be emptied");
+            self.empty_at = Instant::now() + TICK;
+        } else if log.waiting >= LOG_PAGES {
+            schema::checkpoint_some(&database.connection)?;
         }
         Ok(())
     }
@@ -183,7 +187,6 @@ impl Writer {
             match opened {
                 Ok((contents, database)) => {
                     tracing::info!("the store is well again");
-                    self.in_log = 0;
                     self.inbox.restore();
                     let mut told = self.told.lock();
                     self.say(Event::Restored(Box::new(contents)));
