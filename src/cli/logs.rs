@@ -19,8 +19,9 @@ use linehub::config::{Log, LogFormat};
 /// A log that cannot be written has nowhere to say so: the library would panic when it tries to.
 const REPORTS_ITSELF: bool = false;
 
-/// Starts the log of this process.
+/// Starts the log of this process. A part that fails is said there too, and not in the runtime's own form.
 pub(super) fn start(log: &Log) {
+    std::panic::set_hook(Box::new(|fault| tracing::error!(%fault, "a part of the server failed")));
     // A second start changes nothing, and there is none.
     let _ = match log.format {
         LogFormat::Text => text(&log.filter, io::stderr).try_init(),

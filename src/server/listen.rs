@@ -20,16 +20,22 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
+/// How long what was sent may go without a sign of the peer: the kernel does not ask while it still sends, and would go on
+/// sending for a quarter of an hour.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
 /// Descriptors that are not for connections: listeners, the runtime's own, logs, and some to answer those that are too many.
 const DESCRIPTORS_RESERVED: u64 = 64;
 
-/// Opens a listener; the sockets it accepts inherit its options.
-pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens a listener; the sockets it accepts inherit its options. A peer that lives and takes nothing is given
+/// `write_timeout` at least.
+pub(super) fn open(address: SocketAddr, write_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES))?;
+    socket.set_tcp_user_timeout(Some(UNANSWERED.max(write_timeout)))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -77,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn an_accepted_socket_has_the_kernel_find_a_dead_peer_within_a_minute() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = match open(address.parse().expect("an address")) {
+            let listener = match open(address.parse().expect("an address"), Duration::from_secs(30)) {
                 // A machine without IPv6 accepts nobody over it.
                 Err(error) if address.starts_with('[') => {
                     assert!(std::net::TcpListener::bind(address).is_err(), "{error}");
@@ -93,6 +99,8 @@ mod tests {
             let every = socket.tcp_keepalive_interval().expect("it is TCP");
             let retries = socket.tcp_keepalive_retries().expect("it is TCP");
             assert!(idle + every * retries <= FOUND_WITHIN, "{idle:?} and {retries} times {every:?}");
+            let unanswered = socket.tcp_user_timeout().expect("it is TCP");
+            assert_eq!(unanswered, Some(FOUND_WITHIN), "also while something is on its way to it");
             assert!(socket.tcp_nodelay().expect("it is TCP"), "what is written goes at once");
             drop(client);
         }

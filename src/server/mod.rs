@@ -61,7 +61,7 @@ impl Server {
     pub fn bind(config: Config) -> io::Result<Self> {
         let mut listeners = Vec::with_capacity(config.listen.len());
         for listen in &config.listen {
-            let listener = listen::open(listen.addr)
+            let listener = listen::open(listen.addr, config.limits.write_timeout)
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", listen.addr)))?;
             listeners.push((listen.clone(), listener));
         }

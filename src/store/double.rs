@@ -399,7 +399,9 @@ mod tests {
             .map(|event| match event {
                 Event::Committed(committed) => format!("{} {}", committed.room.0, committed.first),
                 Event::Failed(tickets) => format!("failed {}", tickets.len()),
-                Event::Restored(rooms) => format!("restored {}", rooms.iter().map(|room| room.newest.0).sum::<u64>()),
+                Event::Restored(found) => {
+                    format!("restored {}", found.rooms.iter().map(|room| room.newest.0).sum::<u64>())
+                }
                 other => format!("{other:?}"),
             })
             .collect()

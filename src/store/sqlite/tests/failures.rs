@@ -167,7 +167,7 @@ fn after_a_failure_everything_is_refused_until_it_was_seen_what_is_there() {
         Event::Restored(states) => Some(states),
         other => panic!("{other:?}"),
     });
-    assert_eq!((states.len(), states[0].newest), (1, Seq(2)));
+    assert_eq!((states.rooms.len(), states.rooms[0].newest), (1, Seq(2)));
     assert_eq!(rig.says(&room("ops"), "e").first, Seq(3));
 }
 
@@ -255,8 +255,8 @@ fn fail_to_sync() {
                     Event::Restored(states) => Some(states),
                     other => panic!("{other:?}"),
                 });
-                assert!((newest..=newest + 1).contains(&states[0].newest.0), "what failed is there or is not");
-                newest = states[0].newest.0;
+                assert!((newest..=newest + 1).contains(&states.rooms[0].newest.0), "what failed is there or is not");
+                newest = states.rooms[0].newest.0;
             }
         }
     }
@@ -304,7 +304,7 @@ fn fill_the_disk() {
             Event::Restored(states) => Some(states),
             _ => None,
         });
-        let newest = states[0].newest.0;
+        let newest = states.rooms[0].newest.0;
         assert!(newest == told_newest || newest == told_newest + 20, "{told_newest} were told, {newest} are there");
         told_newest = newest;
         let all = rig.all(&ops);
