@@ -51,7 +51,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Database { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    check(&connection, path)?;
+    if is_new(&connection, path)? {
+        // The size that disks and the system's cache work in: a commit of one short message writes three pages, and larger
+        // ones would make it dearer without making long groups much cheaper.
+        connection.pragma_update(None, "page_size", 4096).map_err(failed)?;
+        // Free pages can be given back in small steps.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+    }
     set_up(&connection).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     migrate(&mut connection).map_err(failed)?;
@@ -101,7 +107,8 @@ pub(super) fn checkpoint_some(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Whether there is nothing in the file yet; an error where it is not ours to write.
+fn is_new(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let failed = |source| OpenError::Database { path: path.to_owned(), source };
     connection.busy_timeout(BUSY).map_err(failed)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
@@ -110,19 +117,14 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     match (application, version) {
         (APPLICATION, version) if version > VERSION => Err(OpenError::Newer { path: path.to_owned(), version }),
-        (APPLICATION, _) => Ok(()),
-        (0, 0) if tables == 0 => Ok(()),
+        (APPLICATION, _) => Ok(false),
+        (0, 0) if tables == 0 => Ok(true),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     let set = |name, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value);
-    // The size that disks and the system's cache work in: a commit of one short message writes three pages, and larger
-    // ones would make it dearer without making long groups much cheaper.
-    set("page_size", &4096)?;
-    // Free pages can be given back in small steps; only before there is a table.
-    set("auto_vacuum", &"INCREMENTAL")?;
     // Readers never hold up the writer, and a commit is one sync of one file.
     set("journal_mode", &"WAL")?;
     // The log is synced at every commit: what was told is there.
