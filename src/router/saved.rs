@@ -141,6 +141,9 @@ impl Router {
             }
         }
         self.refill();
+        for _ in 0..self.disk.unread.len() {
+            self.read_again();
+        }
     }
 
     fn restore_room(&mut self, key: &str, value: &[u8]) {
