@@ -31,7 +31,7 @@ use std::time::Duration;
 use crate::model::{Chunk, Epoch, Place, Seq};
 
 #[cfg(test)]
-pub use double::Double;
+pub use double::{Disk, Double};
 pub use record::{Boot, Group, GroupDraft, Record};
 
 /// A room as the store knows it: the compared form of its name, or the pair whose direct messages it holds.
