@@ -95,6 +95,7 @@ impl Router {
         if chunk.first() > hall.room.log.newest().next() {
             let (before, last_ts) = (Seq(chunk.first().0 - 1), 0);
             self.jump(hall_id, before, last_ts);
+            self.refill_hall(hall_id);
         }
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         if chunk.first() != hall.room.log.newest().next() {
@@ -110,7 +111,8 @@ impl Router {
     /// Goes on behind messages that were committed without anybody hearing of them; the members get them from the disk.
     pub(super) fn jump(&mut self, hall_id: HallId, newest: Seq, last_ts: u64) {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
-        let from = CatchUp::lag(hall.room.log.newest().next());
+        let unheard = hall.room.log.newest().next();
+        let from = CatchUp::lag(unheard);
         let freed = hall.room.log.bytes();
         let is_queue = hall.room.queue.is_some();
         hall.room.log = Log::resumed(hall.room.log.epoch().clone(), newest, last_ts.max(hall.room.log.last_ts()));
@@ -122,6 +124,9 @@ impl Router {
                 *conn
             })
             .collect();
+        if let Some(disk) = hall.disk.as_mut().filter(|_| is_queue) {
+            disk.await_fill(unheard..newest.next());
+        }
         self.halls.history_bytes -= freed;
         behind.extend(self.observers_of(hall_id));
         for conn in behind {

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(super) type ThenRead = Box<dyn FnOnce(&mut Router, Result<Found, ReadError>)
 pub(super) struct OnDisk {
     /// The oldest number that the store keeps.
     pub oldest: Seq,
+    /// Numbers whose work is still to be read into memory.
+    pub unfilled: Option<Range<Seq>>,
     /// Whether the store knows what the room is set to.
     pub is_saved: bool,
     /// Messages taken and not handed to the store yet.
@@ -49,6 +52,30 @@ impl OnDisk {
     /// A room that holds nothing yet.
     pub(super) fn new() -> Self {
         Self { oldest: Seq(1), ..Self::default() }
+    }
+
+    /// Has the repeat of a message that is on its way be answered with it; whether there is one. A room that is full by
+    /// then has a place for it already.
+    pub(super) fn waits_with(&mut self, key: Key, conn: ConnId, tag: &Tag) -> bool {
+        let waiting = self.keys.get_mut(&key);
+        waiting.map(|waiting| waiting.push((conn, tag.clone()))).is_some()
+    }
+
+    /// Notes work that nobody here has seen yet. What is in memory, or was, is never read again: it may be done by then.
+    pub(super) fn await_fill(&mut self, seqs: Range<Seq>) {
+        let first = self.unfilled.as_ref().map_or(seqs.start, |before| before.start);
+        self.unfilled = (first < seqs.end).then_some(first..seqs.end);
+    }
+
+    /// Notes what was read of that; whether it is news.
+    pub(super) fn filled(&mut self, wanted: &Range<Seq>, found: &Found) -> bool {
+        let Some(unfilled) = self.unfilled.take_if(|unfilled| unfilled.start == wanted.start) else { return false };
+        let read = found.chunks.last().map(|chunk| chunk.last().next());
+        let damaged = found.damaged.last().map(|(_, last)| last.next());
+        // Where nothing is left, or what is left cannot be told, the rest of the stretch is behind us.
+        let next = read.max(damaged).filter(|_| found.more).unwrap_or(wanted.end);
+        self.unfilled = (next < unfilled.end).then_some(next..unfilled.end);
+        true
     }
 
     /// Keys of messages that are not committed.
@@ -154,7 +181,7 @@ pub(super) fn unavailable(words: &str) -> ErrorEvent {
 }
 
 impl Router {
-    /// Takes a message for a room on disk; its number comes with its commit, unless it is the repeat of one that has its own.
+    /// Takes a message for a room on disk that is no repeat; its number comes with its commit.
     pub(super) fn accept_on_disk(
         &mut self,
         id: ConnId,
@@ -171,11 +198,6 @@ impl Router {
             return Err(unavailable("the disk has failed: try again later, with the same idempotency_key"));
         }
         let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text, &self.disk.secret));
-        if let Some(waiting) = key.and_then(|key| disk.keys.get_mut(&key)) {
-            waiting.push((id, tag.clone()));
-            conn.uncommitted += 1;
-            return Ok(());
-        }
         let headers = send.headers.map(|span| span.of(bytes));
         let body = send.body.of(bytes);
         let record = Record {

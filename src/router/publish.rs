@@ -124,6 +124,10 @@ impl Router {
             if let Some(stored) = keys.find(key) {
                 return Ok(Some((stored.seq, stored.ts, true)));
             }
+            if hall.disk.as_mut().is_some_and(|disk| disk.waits_with(key, id, tag)) {
+                self.begin_wait(id);
+                return Ok(None);
+            }
             let remembered = keys.len() + hall.disk.as_ref().map_or(0, |disk| disk.pending_keys());
             if remembered >= self.config.history.dedup_keys {
                 let mut error = ErrorEvent::new(Code::RateLimited, "the room remembers as many keys as it may");

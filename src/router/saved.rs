@@ -3,6 +3,7 @@
 //! A room on disk is saved with its first message, and any room when somebody says what it is to be. It writes through the
 //! store's batches like everything else and reads nothing by itself.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,7 +207,12 @@ impl Router {
         };
         let before = hall.room.log.bytes();
         hall.room.log = Log::resumed(state.epoch.clone(), state.newest, state.last_ts);
-        hall.disk.get_or_insert_with(|| Box::new(OnDisk::new())).oldest = state.oldest;
+        let disk = hall.disk.get_or_insert_with(|| Box::new(OnDisk::new()));
+        disk.oldest = state.oldest;
+        disk.unfilled = None;
+        if hall.room.queue.is_some() {
+            disk.await_fill(state.oldest..state.newest.next());
+        }
         self.halls.history_bytes -= before;
     }
 
@@ -239,27 +245,25 @@ impl Router {
     fn refill(&mut self) {
         let halls: Vec<HallId> = self.halls.on_disk().collect();
         for id in halls {
-            self.refill_hall(id, Seq(0));
+            self.refill_hall(id);
         }
     }
 
-    fn refill_hall(&mut self, id: HallId, read: Seq) {
+    pub(super) fn refill_hall(&mut self, id: HallId) {
         let Some(hall) = self.halls.get(id) else { return };
         let Some(name) = hall.room_name().map(Arc::clone) else { return };
         let newest = hall.room.log.newest();
-        let first = match hall.room.settings.kind {
-            Kind::Queue => read.next().max(hall.oldest()),
-            Kind::Latest => newest,
-            Kind::Fanout => return,
+        let unfilled = hall.disk.as_ref().and_then(|disk| disk.unfilled.clone());
+        let wanted = match (hall.room.settings.kind, unfilled) {
+            (Kind::Queue, Some(unfilled)) => unfilled,
+            (Kind::Latest, _) if newest > Seq(0) => newest..newest.next(),
+            _ => return,
         };
-        if first > newest || first == Seq(0) {
-            return;
-        }
         let stretch = Stretch {
             room: RoomKey(name.key().into()),
             place: Place::Room(name),
-            first,
-            end: newest.next(),
+            first: wanted.start,
+            end: wanted.end,
             since: 0,
             until: u64::MAX,
             is_forward: true,
@@ -269,25 +273,23 @@ impl Router {
         self.read(
             stretch,
             Box::new(move |router, found| match found {
-                Ok(found) => router.refilled(id, &found),
+                Ok(found) => router.refilled(id, &wanted, &found),
                 Err(error) => tracing::error!(%error, "what a room holds cannot be read"),
             }),
         );
     }
 
-    fn refilled(&mut self, id: HallId, found: &Found) {
+    fn refilled(&mut self, id: HallId, wanted: &Range<Seq>, found: &Found) {
         let Some(hall) = self.halls.get_mut(id) else { return };
         let before = hall.room.log.bytes();
-        let mut last = Seq(0);
+        if hall.room.queue.is_some() && !hall.disk.as_mut().is_some_and(|disk| disk.filled(wanted, found)) {
+            return;
+        }
         for chunk in &found.chunks {
-            last = chunk.last();
             match &mut hall.room.queue {
                 Some(queue) => {
                     for at in 0..chunk.lines().len() {
-                        let seq = Seq(chunk.first().0 + at as u64);
-                        if queue.task(seq).is_none() {
-                            queue.push(seq, Arc::clone(chunk), at as u32);
-                        }
+                        queue.push(Seq(chunk.first().0 + at as u64), Arc::clone(chunk), at as u32);
                     }
                 }
                 None if chunk.last() == hall.room.log.newest() => {
@@ -301,8 +303,8 @@ impl Router {
         self.halls.history_bytes = self.halls.history_bytes + after - before;
         self.halls.count_queued(id);
         self.touch(id);
-        if found.more {
-            self.refill_hall(id, last);
+        if self.halls.get(id).is_some_and(|hall| hall.room.queue.is_some()) {
+            self.refill_hall(id);
         }
     }
 }

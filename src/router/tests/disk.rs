@@ -23,11 +23,19 @@ impl Hub {
 
     /// One in another life, over what an earlier one left.
     fn over(disk: Disk, boot: u64) -> Self {
+        let mut hub = Self::unread(disk, boot);
+        hub.reads();
+        hub
+    }
+
+    /// One that has read nothing but what it must before the first connection.
+    fn unread(disk: Disk, boot: u64) -> Self {
         let on_disk = |pattern: &str, kind| RoomRule { kind, history: Some(HistoryKind::Disk), ..rule(pattern) };
         let short = RoomRule { keep_messages: Some(3), ..on_disk("short", None) };
         let rooms = vec![
             short,
             on_disk("jobs", Some(Kind::Queue)),
+            RoomRule { keep_messages: Some(1), ..on_disk("full", Some(Kind::Queue)) },
             on_disk("value", Some(Kind::Latest)),
             RoomRule { history: Some(HistoryKind::Memory), ..rule("aside") },
             on_disk(">", None),
@@ -39,9 +47,7 @@ impl Hub {
         let contents = store.contents();
         let engine = Arc::clone(&store) as Arc<dyn crate::store::Store>;
         stage.router = stage.router.with_store(engine, Boot(boot), &contents);
-        let mut hub = Self { stage, store, said };
-        hub.reads();
-        hub
+        Self { stage, store, said }
     }
 
     /// What the disk left, in the next life.
@@ -65,6 +71,12 @@ impl Hub {
         self.stage.router.settle();
     }
 
+    /// Answers the reads that wait, and not those that follow from them.
+    fn reads_once(&mut self) {
+        self.store.answer_reads();
+        self.pump();
+    }
+
     fn commits(&mut self) {
         self.store.commit_all();
         self.pump();
@@ -73,8 +85,7 @@ impl Hub {
     /// Answers reads, and those that follow from them.
     fn reads(&mut self) {
         for _ in 0..100 {
-            self.store.answer_reads();
-            self.pump();
+            self.reads_once();
         }
     }
 
@@ -174,6 +185,20 @@ fn the_repeat_of_what_is_on_its_way_waits_for_it() {
     let repeat = hub.hears(2);
     assert!(repeat.contains(r#""id":2,"room":"ops","seq":1,"#) && repeat.contains(r#""dup":true"#), "{repeat}");
     assert!(hub.says(1, &keyed(3)).contains(r#""dup":true"#));
+}
+
+#[test]
+fn the_repeat_of_what_is_on_its_way_is_not_told_that_the_room_is_full_of_it() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let keyed =
+        |key: &str, id: u64| format!(r#"{{"op":"send","room":"full","body":1,"idempotency_key":"{key}","id":{id}}}"#);
+    assert_eq!(hub.says(1, &keyed("k", 1)), "");
+    assert_eq!(hub.says(1, &keyed("k", 2)), "", "it is not known yet what becomes of it");
+    assert!(hub.says(1, &keyed("other", 3)).contains(r#""code":"room_full""#));
+    hub.commits();
+    let heard = hub.hears(1);
+    assert!(heard.contains(r#""id":2,"room":"full","seq":1,"#) && heard.contains(r#""dup":true"#), "{heard}");
 }
 
 #[test]
@@ -293,6 +318,49 @@ fn what_was_acked_does_not_come_back_and_what_was_not_does() {
     let mut hub = hub.restarted(2);
     hub.stage.guest(1, "bob");
     assert_eq!(seqs(&hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#)), [1, 3]);
+}
+
+#[test]
+fn work_that_was_done_while_the_backlog_was_read_does_not_come_again() {
+    const BACKLOG: u64 = 1_500;
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    for body in 1..=BACKLOG {
+        hub.does(1, &send("jobs", body));
+    }
+    let mut hub = Hub::unread(hub.store.disk(), 2);
+    hub.stage.guest(1, "bob");
+    let mut got = seqs(&hub.says(1, r#"{"op":"join","room":"jobs","as":"worker","prefetch":2000}"#));
+    hub.says(1, &send("jobs", BACKLOG + 1));
+    hub.commits();
+    got.extend(seqs(&hub.hears(1)));
+    assert_eq!(got, [BACKLOG + 1]);
+    hub.reads_once();
+    // The next stretch is asked for, and read before the ack is committed.
+    got.extend(seqs(&hub.says(1, &format!(r#"{{"op":"ack","room":"jobs","seq":{},"id":1}}"#, BACKLOG + 1))));
+    hub.reads();
+    hub.commits();
+    got.extend(seqs(&hub.hears(1)));
+    got.sort_unstable();
+    assert_eq!(got, (1..=BACKLOG + 1).collect::<Vec<_>>(), "each once");
+}
+
+#[test]
+fn work_that_was_done_while_the_disk_became_well_does_not_come_again() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+    let first = hub.does(1, &send("jobs", 1));
+    assert_eq!(seqs(&first), [1]);
+    hub.says(1, &send("jobs", 2));
+    hub.store.fail_having_kept();
+    hub.store.restore();
+    hub.pump();
+    let ack = hub.says(1, r#"{"op":"ack","room":"jobs","seq":1,"id":3}"#);
+    assert_eq!(seqs(&ack), [0; 0], "{ack}");
+    hub.reads();
+    hub.commits();
+    assert_eq!(seqs(&hub.hears(1)), [2], "what was stored after all, and not what is done");
 }
 
 #[test]
