@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use linehub::model::{ConnId, Epoch, Identity, Nick, Place, RoomName, Sender, Seq};
 use linehub::store::sqlite::{Opened, Options, STORE_QUEUE, open};
-use linehub::store::{Boot, Event, Group, GroupDraft, Record, Retention, RoomKey, Stretch, Ticket, Write};
+use linehub::store::{Boot, Event, Group, GroupDraft, Pos, Record, Retention, RoomKey, Stretch, Ticket, Write};
 
 /// The program's own.
 #[global_allocator]
@@ -151,6 +151,7 @@ fn reads(path: &Path) {
         place,
         first: Seq(1),
         end: Seq(u64::MAX - 1),
+        after: Pos(0),
         since: 0,
         until: u64::MAX,
         is_forward: false,

@@ -213,6 +213,8 @@ pub enum Start {
     Recent(u64),
     /// With the first that is not older, in Unix milliseconds.
     Since(u64),
+    /// Of all rooms on disk that a pattern covers, behind a place in the one order of what is on disk.
+    Cursor(u64),
 }
 
 /// A membership asked for.

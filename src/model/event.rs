@@ -192,6 +192,13 @@ pub enum Event {
         /// The last.
         last: Seq,
     },
+    /// How far an observer has come: where it may go on after a break.
+    Cursor {
+        /// Of which pattern.
+        pattern: Arc<super::Pattern>,
+        /// Up to here it has everything that is on disk.
+        cursor: u64,
+    },
     /// Is anybody there?
     Ping,
     /// Yes.
@@ -241,6 +248,8 @@ pub struct OkEvent {
     pub epoch: Option<Epoch>,
     /// Whether the numbers asked for were of another numbering.
     pub reset: bool,
+    /// The place up to which an observer has everything that is on disk.
+    pub cursor: Option<u64>,
     /// Whether the room stood already.
     pub existed: bool,
     /// The room's topic.

@@ -13,6 +13,7 @@ use super::halls::HallId;
 use super::publish::feed_others;
 use crate::model::{Chunk, ConnId, Event, Item, Kind, Seq};
 use crate::outbox::{ITEM_COST, Outbox};
+use crate::store::Pos;
 
 /// How far one stretch came.
 enum Reached {
@@ -109,7 +110,8 @@ impl Router {
             told = Some(lost(at, hall.oldest(), hall.place_for(conn.identity())));
             at.next = hall.oldest();
         }
-        let is_on_disk = hall.disk.is_some() && at.next < log.oldest() && at.next <= log.newest();
+        let is_older = at.next < log.oldest() || at.after > Pos(0);
+        let is_on_disk = hall.disk.is_some() && is_older && at.next <= log.newest();
         let echo = conn.echo;
         let outbox = conn.outbox.clone();
         if let Some(event) = told {

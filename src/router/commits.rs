@@ -12,7 +12,7 @@ use super::hall::Member;
 use super::halls::HallId;
 use crate::model::{Chunk, ConnId, Event, Part, Place, RoomName, Seq};
 use crate::room::Log;
-use crate::store::{Committed, Ticket};
+use crate::store::{Committed, Pos, Ticket};
 
 impl Router {
     /// Takes what the store says.
@@ -55,6 +55,8 @@ impl Router {
     fn committed(&mut self, committed: &Committed) {
         let flight = committed.ticket.and_then(|ticket| self.disk.appends.remove(&ticket));
         let hall_id = self.hall_of(committed);
+        let last_pos = Pos(committed.pos.0 + u64::from(committed.group.count()) - 1);
+        self.disk.last_pos = last_pos;
         let name = flight.as_ref().map(|flight| Arc::clone(&flight.name));
         let name = name.or_else(|| RoomName::parse(&committed.room.0).ok().map(Arc::new));
         let Some(name) = name else { return };
@@ -69,9 +71,13 @@ impl Router {
             }
         }
         let Some(hall_id) = hall_id else { return };
+        if let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) {
+            disk.last_pos = last_pos;
+        }
         for chunk in chunks {
             self.take_in(hall_id, &chunk);
         }
+        self.note_cursors(hall_id);
     }
 
     /// The hall that a commit is for, where it still has that numbering.

@@ -16,6 +16,7 @@ use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Se
 use crate::outbox::Outbox;
 use crate::protocol::json::SenderPart;
 use crate::sessions::log_of;
+use crate::store::Pos;
 
 /// One connection.
 #[derive(Debug)]
@@ -75,6 +76,8 @@ pub(super) struct CatchUp {
     pub replay_until: Seq,
     /// Unix milliseconds before which it wants none of them; 0 where it wants all.
     pub since: u64,
+    /// The place up to which it has all of them; 0 where its numbers alone count.
+    pub after: Pos,
     /// The read that brings the next ones, where they are on disk.
     pub reading: Option<u64>,
 }
@@ -82,7 +85,12 @@ pub(super) struct CatchUp {
 impl CatchUp {
     /// A replay up to a number.
     pub(super) const fn replay(next: Seq, replay_until: Seq) -> Self {
-        Self { next, replay_until, since: 0, reading: None }
+        Self { next, replay_until, since: 0, after: Pos(0), reading: None }
+    }
+
+    /// Whether where it begins is not known by a number yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.since > 0 || self.after > Pos(0)
     }
 
     /// What one needs who was live until now.

@@ -16,7 +16,9 @@ use super::halls::HallId;
 use super::publish::{CHUNK_BYTES, gone};
 use crate::model::{Code, ConnId, ErrorEvent, Kind, RoomName, Send, Seq, Tag};
 use crate::room::{Key, Room};
-use crate::store::{Boot, Found, GroupDraft, ReadError, Record, Retention, RoomKey, Store, Stretch, Ticket, Write};
+use crate::store::{
+    Boot, Found, GroupDraft, Pos, ReadError, Record, Retention, RoomKey, Store, Stretch, Ticket, Write,
+};
 
 /// What a message costs on its way beside its text.
 const RECORD_COST: usize = 128;
@@ -36,6 +38,8 @@ pub(super) type ThenRead = Box<dyn FnOnce(&mut Router, Result<Found, ReadError>)
 pub(super) struct OnDisk {
     /// The oldest number that the store keeps.
     pub oldest: Seq,
+    /// The place of the newest message.
+    pub last_pos: Pos,
     /// Numbers whose work is still to be read into memory.
     pub unfilled: Option<Range<Seq>>,
     /// Whether the store knows what the room is set to.
@@ -107,6 +111,8 @@ pub(super) struct Disk {
     pub boot: Boot,
     /// What keys are hashed with.
     pub secret: [u8; 16],
+    /// The place of the newest message of all.
+    pub last_pos: Pos,
     /// Whether it failed and has not said that it is well again.
     pub is_down: bool,
     tickets: u64,
@@ -135,6 +141,7 @@ impl Disk {
             store,
             boot,
             secret,
+            last_pos: Pos(0),
             is_down: false,
             tickets: 0,
             batch: Vec::new(),

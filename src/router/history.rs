@@ -15,7 +15,7 @@ use crate::model::{
     Tag,
 };
 use crate::protocol::json::{MessageHead, SenderPart};
-use crate::store::{Found, ReadError, RoomKey, Stretch, Write};
+use crate::store::{Found, Pos, ReadError, RoomKey, Stretch, Write};
 
 /// What of a line is left for the envelope of a listing: an id of 64 bytes, escaped, a name and the numbers.
 pub(super) const ENVELOPE_BYTES: usize = 768;
@@ -57,6 +57,7 @@ impl Router {
             place: place.clone(),
             first,
             end,
+            after: Pos(0),
             since: wanted.since.unwrap_or(0),
             until: wanted.until.unwrap_or(u64::MAX),
             is_forward: is_forward(wanted),
@@ -108,6 +109,7 @@ impl Router {
             place: Place::Room(Arc::clone(room)),
             first: seq,
             end: seq.next(),
+            after: Pos(0),
             since: 0,
             until: u64::MAX,
             is_forward: true,

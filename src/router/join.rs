@@ -14,6 +14,7 @@ use super::rights::{self, Act};
 use crate::model::{
     Code, ConnId, ErrorEvent, Event, Join, Kind, OkEvent, Part, Pattern, Place, RoomName, Seq, Start, Tag, Target,
 };
+use crate::store::Pos;
 
 /// What the others in a room hear of one who leaves it.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,10 @@ impl Router {
         rights::check(Act::Join, &standing, &hall.room, room)?;
         if !is_in && hall.members.len() >= self.config.limits.max_members {
             return Err(ErrorEvent::new(Code::RoomFull, format!("{room} has as many members as it may")));
+        }
+        if matches!(join.start, Start::Cursor(_)) {
+            let words = "a `cursor` is for patterns: join a room with `after`, `last` or `since`";
+            return Err(ErrorEvent::new(Code::BadRequest, words));
         }
         if hall.room.queue.is_some() && !matches!(join.start, Start::Now | Start::Recent(_)) {
             let words = "a queue room gives its backlog to workers: join it without `after`, `last` and `since`";
@@ -161,19 +166,29 @@ impl Router {
         if !matches!(join.part, None | Some(Part::Observer)) {
             return Err(ErrorEvent::new(Code::BadRequest, "a pattern only observes: leave `as` out"));
         }
-        if join.start != Start::Now {
-            let words = "a pattern begins with what comes next: leave `after`, `last` and `since` out";
-            return Err(ErrorEvent::new(Code::BadRequest, words));
-        }
+        let cursor = match join.start {
+            Start::Now => None,
+            Start::Cursor(cursor) => Some(cursor),
+            _ => {
+                let words = "a pattern begins with what comes next, or behind a `cursor`: leave `after`, `last` and `since` out";
+                return Err(ErrorEvent::new(Code::BadRequest, words));
+            }
+        };
         let Some(conn) = self.conns.get_mut(&id) else { return Err(gone()) };
         if conn.places() >= self.config.limits.max_rooms_per_connection && self.watches.find(pattern, id).is_none() {
             return Err(too_many_places());
         }
         conn.stays |= join.stay;
-        let ok = OkEvent { op: "join", pattern: Some(Arc::clone(pattern)), ..OkEvent::default() };
+        let newest = self.disk.last_pos;
+        let reset = cursor.is_some_and(|cursor| cursor > newest.0);
+        let given = self.disk.exists().then_some(newest.0);
+        let ok = OkEvent { op: "join", pattern: Some(Arc::clone(pattern)), cursor: given, reset, ..OkEvent::default() };
         self.ok(id, tag, ok);
         self.flush_all();
         self.watch(id, pattern, false);
+        if let Some(cursor) = cursor {
+            self.replay_behind(id, pattern, if reset { Pos(0) } else { Pos(cursor) });
+        }
         self.catch_up(id);
         Ok(())
     }
@@ -226,7 +241,7 @@ fn start_of(hall: &Hall, start: &Start, newest: Seq) -> (Option<CatchUp>, bool) 
     let mut since = 0;
     let (next, reset) = match start {
         Start::Now if hall.room.settings.kind == Kind::Latest => (newest, false),
-        Start::Now => return (None, false),
+        Start::Now | Start::Cursor(_) => return (None, false),
         Start::Recent(_) if hall.room.queue.is_some() => return (None, false),
         Start::After(after, epoch) => {
             let is_other = epoch.as_ref().is_some_and(|epoch| epoch != log.epoch()) || *after > newest;

@@ -182,10 +182,15 @@ impl Router {
 
     /// When [`Router::expire`] next has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.requests.next_deadline(), self.halls.next_deadline(), self.parked.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.requests.next_deadline(),
+            self.halls.next_deadline(),
+            self.parked.next_deadline(),
+            self.watches.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what the time asks for.
@@ -193,5 +198,6 @@ impl Router {
         self.expire_requests();
         self.expire_halls();
         self.parked.expire(self.now.instant);
+        self.tell_cursors();
     }
 }

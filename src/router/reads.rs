@@ -11,7 +11,7 @@ use super::conns::CatchUp;
 use super::disk::unavailable;
 use super::halls::HallId;
 use crate::model::{Chunk, ConnId, Event, Seq, Tag};
-use crate::store::{Found, ReadError, RoomKey, Stretch};
+use crate::store::{Found, Pos, ReadError, RoomKey, Stretch};
 
 /// Encoded bytes that are read at once for one who is behind: some hundred system calls fewer than with a page each, and a
 /// quarter of an outbox as it is by default.
@@ -35,6 +35,7 @@ impl Router {
             place: hall.place_for(conn.identity()),
             first: at.next,
             end: hall.room.log.newest().next(),
+            after: at.after,
             since: at.since,
             until: u64::MAX,
             is_forward: true,
@@ -101,10 +102,10 @@ impl Router {
                 continue;
             }
             let first = Seq(chunk.first().0 + lines.start as u64);
-            if at.since == 0 && first > at.next {
+            if !at.is_open() && first > at.next {
                 self.skip(id, hall_id, at, first);
             }
-            at.since = 0;
+            (at.since, at.after) = (0, Pos(0));
             at.next = first;
             let Some(bytes) = put(&outbox, id, chunk, &lines, (echo, at.replay_until), limit) else {
                 is_full = true;
@@ -115,10 +116,10 @@ impl Router {
         }
         self.total.add(fed);
         if !is_full && !found.more && at.next < end {
-            if at.since == 0 {
+            if !at.is_open() {
                 self.skip(id, hall_id, at, end);
             }
-            at = CatchUp { next: end, since: 0, ..at };
+            at = CatchUp { next: end, since: 0, after: Pos(0), ..at };
         }
         if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id)) {
             *lag = at;
@@ -132,7 +133,7 @@ impl Router {
         self.tell(id, event);
         self.flush_answers();
         if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id)) {
-            *lag = CatchUp { next, since: 0, reading: None, ..at };
+            *lag = CatchUp { next, since: 0, after: Pos(0), reading: None, ..at };
         }
     }
 

@@ -17,7 +17,7 @@ use super::halls::HallId;
 use crate::model::{HistoryKind, Identity, Kind, Place, RoomName, Seq, Settings};
 use crate::protocol::json::MessageHead;
 use crate::room::{Key, Log};
-use crate::store::{Boot, Contents, Found, KnownKey, RoomKey, RoomState, Store, Stretch, Write};
+use crate::store::{Boot, Contents, Found, KnownKey, Pos, RoomKey, RoomState, Store, Stretch, Write};
 
 /// Messages of a backlog that are read at once when the server starts.
 const BACKLOG_COUNT: usize = 1_024;
@@ -130,8 +130,9 @@ impl Router {
                 continue;
             };
             if let Some(disk) = &mut hall.disk {
-                disk.oldest = state.oldest;
+                (disk.oldest, disk.last_pos) = (state.oldest, state.last_pos);
             }
+            self.disk.last_pos = self.disk.last_pos.max(state.last_pos);
             if *hall.room.log.epoch() != state.epoch {
                 self.restore_log(&state);
             } else if hall.room.log.newest() < state.newest {
@@ -208,7 +209,8 @@ impl Router {
         let before = hall.room.log.bytes();
         hall.room.log = Log::resumed(state.epoch.clone(), state.newest, state.last_ts);
         let disk = hall.disk.get_or_insert_with(|| Box::new(OnDisk::new()));
-        disk.oldest = state.oldest;
+        (disk.oldest, disk.last_pos) = (state.oldest, state.last_pos);
+        self.disk.last_pos = self.disk.last_pos.max(state.last_pos);
         disk.unfilled = None;
         if hall.room.queue.is_some() {
             disk.await_fill(state.oldest..state.newest.next());
@@ -264,6 +266,7 @@ impl Router {
             place: Place::Room(name),
             first: wanted.start,
             end: wanted.end,
+            after: Pos(0),
             since: 0,
             until: u64::MAX,
             is_forward: true,

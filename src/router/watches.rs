@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use slotmap::{SlotMap, new_key_type};
 use smallvec::SmallVec;
@@ -15,8 +16,15 @@ use super::halls::HallId;
 use super::publish::feed;
 use super::rights::{self, Act, Standing};
 use super::{ConnIndex, Router};
-use crate::model::{Chunk, ConnId, Kind, Pattern, RoomName};
+use crate::model::{Chunk, ConnId, Event, Kind, Pattern, RoomName};
 use crate::outbox::Outbox;
+use crate::store::Pos;
+
+/// How often observers are told how far they have come, at most.
+const CURSOR_EVERY: Duration = Duration::from_secs(1);
+
+/// What that takes of an outbox.
+const CURSOR_COST: usize = 256;
 
 new_key_type! {
     /// A pattern for as long as somebody observes it.
@@ -28,6 +36,8 @@ new_key_type! {
 struct Watch {
     pattern: Arc<Pattern>,
     observers: ConnIndex<Observer>,
+    /// Whether its observers are to be told how far they have come.
+    is_due: bool,
 }
 
 /// One who observes a pattern.
@@ -46,9 +56,18 @@ struct Observer {
 pub(super) struct Watches {
     slots: SlotMap<WatchId, Watch>,
     by_pattern: HashMap<Box<str>, WatchId>,
+    /// Those whose observers are to be told how far they have come.
+    due: Vec<WatchId>,
+    /// And when.
+    due_at: Option<Instant>,
 }
 
 impl Watches {
+    /// When observers are next told how far they have come.
+    pub(super) const fn next_deadline(&self) -> Option<Instant> {
+        self.due_at
+    }
+
     /// The patterns that cover a room.
     pub(super) fn covering(&self, room: &RoomName) -> SmallVec<[WatchId; 2]> {
         self.slots.iter().filter(|(_, watch)| watch.pattern.matches(room)).map(|(id, _)| id).collect()
@@ -104,7 +123,7 @@ impl Router {
     }
 
     fn new_watch(&mut self, pattern: &Arc<Pattern>) -> WatchId {
-        let watch = Watch { pattern: Arc::clone(pattern), observers: ConnIndex::default() };
+        let watch = Watch { pattern: Arc::clone(pattern), observers: ConnIndex::default(), is_due: false };
         let watch = self.watches.slots.insert(watch);
         self.watches.by_pattern.insert(pattern.key().into(), watch);
         let covered: Vec<HallId> = self.halls_under(pattern);
@@ -144,6 +163,61 @@ impl Router {
         let live = observers.filter(|(conn, observer)| !observer.is_paused && !hall.has(**conn));
         let may = live.filter(|(conn, _)| !hall.room.settings.private || self.may_observe(**conn, hall));
         may.map(|(conn, _)| *conn).collect()
+    }
+
+    /// Has an observer get what was said behind a place, in each room on disk that its pattern covers.
+    pub(super) fn replay_behind(&mut self, id: ConnId, pattern: &Pattern, after: Pos) {
+        for hall_id in self.halls_under(pattern) {
+            let Some(hall) = self.halls.get(hall_id) else { continue };
+            let Some(disk) = &hall.disk else { continue };
+            let is_wanted = disk.last_pos > after && hall.room.queue.is_none();
+            if is_wanted && !hall.has(id) && self.may_observe(id, hall) {
+                let from = CatchUp { after, ..CatchUp::replay(hall.oldest(), hall.room.log.newest()) };
+                self.fall_behind(id, hall_id, from);
+            }
+        }
+    }
+
+    /// Notes that those who observe a hall have come further.
+    pub(super) fn note_cursors(&mut self, hall_id: HallId) {
+        let Some(hall) = self.halls.get(hall_id) else { return };
+        for watch in &hall.watches {
+            let Some(there) = self.watches.slots.get_mut(*watch) else { continue };
+            if !there.is_due {
+                there.is_due = true;
+                self.watches.due.push(*watch);
+            }
+        }
+        if !self.watches.due.is_empty() && self.watches.due_at.is_none() {
+            self.watches.due_at = Some(self.now.instant + CURSOR_EVERY);
+        }
+    }
+
+    /// Tells observers where they may go on after a break, if it is time to. One who is behind is told when it is not.
+    pub(super) fn tell_cursors(&mut self) {
+        if self.watches.due_at.is_none_or(|at| at > self.now.instant) {
+            return;
+        }
+        self.watches.due_at = None;
+        let cursor = self.disk.last_pos.0;
+        for id in std::mem::take(&mut self.watches.due) {
+            let Some(watch) = self.watches.slots.get_mut(id) else { continue };
+            watch.is_due = false;
+            let pattern = Arc::clone(&watch.pattern);
+            let live = |observer: &&Observer| !observer.is_paused && observer.outbox.has_room(CURSOR_COST);
+            let observers = watch.observers.iter().filter(|(_, observer)| live(observer));
+            let (behind, told): (Vec<_>, Vec<_>) = observers.partition(|(_, observer)| observer.is_behind);
+            let (is_any_behind, told): (bool, Vec<ConnId>) =
+                (!behind.is_empty(), told.iter().map(|(conn, _)| **conn).collect());
+            if is_any_behind {
+                watch.is_due = true;
+                self.watches.due.push(id);
+                self.watches.due_at = Some(self.now.instant + CURSOR_EVERY);
+            }
+            for conn in told {
+                self.tell(conn, Event::Cursor { pattern: Arc::clone(&pattern), cursor });
+            }
+        }
     }
 
     fn may_observe(&self, id: ConnId, hall: &Hall) -> bool {

@@ -53,9 +53,10 @@ struct Room {
     oldest: Seq,
     newest: Seq,
     last_ts: u64,
+    last_pos: Pos,
     keep: Retention,
-    /// By first number: the floor and the messages.
-    groups: BTreeMap<Seq, (u64, Arc<Group>)>,
+    /// By first number: the floor, the messages and the place of the first.
+    groups: BTreeMap<Seq, (u64, Arc<Group>, Pos)>,
     done: BTreeSet<Seq>,
 }
 
@@ -282,6 +283,7 @@ impl Disk {
             oldest: Seq(1),
             newest: Seq(0),
             last_ts: 0,
+            last_pos: Pos(0),
             keep,
             groups: BTreeMap::new(),
             done: BTreeSet::new(),
@@ -291,7 +293,8 @@ impl Disk {
         room.keep = keep;
         room.newest = Seq(room.newest.0 + count);
         room.last_ts = floor.max(group.last_ts());
-        room.groups.insert(first, (floor, Arc::clone(group)));
+        room.last_pos = Pos(self.end + count);
+        room.groups.insert(first, (floor, Arc::clone(group), Pos(self.end + 1)));
         for (seq, record) in (first.0..).map(Seq).zip(group.records(Boot(0))) {
             let known = record.key.map(|key| KnownKey { key, seq, ts: floor.max(record.ts) });
             self.keys.extend(known.map(|known| (key.clone(), known)));
@@ -307,7 +310,7 @@ impl Disk {
     fn redact(&mut self, key: &RoomKey, seq: Seq) {
         self.keys.retain(|(room, known)| room != key || known.seq != seq);
         let group = self.rooms.get_mut(key).and_then(|room| room.groups.range_mut(..=seq).next_back());
-        if let Some((first, (_, group))) = group {
+        if let Some((first, (_, group, _))) = group {
             *group = Arc::new(group.redacted((seq.0 - first.0) as usize));
         }
     }
@@ -329,8 +332,8 @@ impl Disk {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = if keep.age.is_zero() { 0 } else { now.saturating_sub(keep.age).as_millis() as u64 };
-        let mut bytes: u64 = room.groups.values().map(|(_, group)| group.bytes().len() as u64).sum();
-        while let Some((&first, (floor, group))) = room.groups.first_key_value() {
+        let mut bytes: u64 = room.groups.values().map(|(_, group, _)| group.bytes().len() as u64).sum();
+        while let Some((&first, (floor, group, _))) = room.groups.first_key_value() {
             let end = Seq(first.0 + u64::from(group.count()));
             let is_too_much = keep.bytes > 0 && bytes > keep.bytes && room.groups.len() > 1;
             let is_too_old = group.last_ts().max(*floor) < since;
@@ -349,8 +352,10 @@ impl Disk {
         let Some(room) = self.rooms.get(&stretch.room) else { return Found::default() };
         let mut gather = Gather::new(stretch, boot, room.oldest, room.newest);
         let mut go_on = gather.range().is_some();
-        let mut take = |(first, (floor, group)): (&Seq, &(u64, Arc<Group>))| {
-            go_on = go_on && gather.take(*first, *floor, group, |seq| room.done.contains(&seq));
+        let mut take = |(first, (floor, group, pos)): (&Seq, &(u64, Arc<Group>, Pos))| {
+            let is_behind = |seq: Seq| pos.0 + (seq.0 - first.0) > stretch.after.0;
+            let is_out = |seq: Seq| !is_behind(seq) || room.done.contains(&seq);
+            go_on = go_on && gather.take(*first, *floor, group, is_out);
         };
         if stretch.is_forward {
             room.groups.iter().for_each(&mut take);
@@ -367,6 +372,7 @@ impl Disk {
             oldest: room.oldest,
             newest: room.newest,
             last_ts: room.last_ts,
+            last_pos: room.last_pos,
         };
         self.rooms.iter().map(state).collect()
     }

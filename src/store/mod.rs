@@ -145,6 +145,8 @@ pub struct Stretch {
     pub first: Seq,
     /// The number behind the last one wanted.
     pub end: Seq,
+    /// Messages at this place and before it are not wanted; places begin at 1, so 0 is no bound. Forward only.
+    pub after: Pos,
     /// Unix milliseconds before which nothing is wanted; 0 for no bound.
     pub since: u64,
     /// Unix milliseconds after which nothing is wanted; the greatest number for no bound.
@@ -217,6 +219,8 @@ pub struct RoomState {
     pub newest: Seq,
     /// The time of the newest message, in Unix milliseconds.
     pub last_ts: u64,
+    /// The place of the newest message.
+    pub last_pos: Pos,
 }
 
 /// An idempotency key that is still remembered.

@@ -37,13 +37,38 @@ fn a_pattern_observes_what_it_matches_and_nothing_else() {
 fn a_patterns_join_is_answered_with_the_pattern_and_it_is_left_by_it() {
     let server = TestServer::start();
     let mut owl = server.hello("owl");
-    owl.answers(r#"{"op":"join","room":"metrics.>","id":1}"#, r#"{"ev":"ok","id":1,"room":"metrics.>"}"#);
+    owl.answers(r#"{"op":"join","room":"metrics.>","id":1}"#, r#"{"ev":"ok","id":1,"room":"metrics.>","cursor":"0"}"#);
     let mut writer = server.hello("writer");
     writer.publish("metrics.cpu", 1);
     owl.expect_body(1);
     owl.answers(r#"{"op":"leave","room":"metrics.>","id":2}"#, r#"{"ev":"ok","id":2,"room":"metrics.>"}"#);
     writer.publish("metrics.cpu", 2);
     owl.expect_nothing();
+}
+
+#[test]
+fn an_observer_is_told_where_to_go_on_and_misses_nothing_when_it_does() {
+    let server = TestServer::start();
+    let mut writer = server.hello("writer");
+    let mut owl = server.hello("owl");
+    owl.hear_cursors();
+    owl.answers(r#"{"op":"join","room":"logs.>","id":1}"#, r#"{"ev":"ok","id":1,"room":"logs.>","cursor":"0"}"#);
+    writer.publish("logs.a", 1);
+    writer.publish("logs.b", 2);
+    owl.expect_body(1);
+    owl.expect_body(2);
+    owl.expect_line(r#"{"ev":"cursor","pattern":"logs.>","cursor":"2"}"#);
+    owl.done(json!({"op": "quit"}));
+    writer.publish("logs.b", 3);
+    let mut owl = server.hello("owl2");
+    let ok = owl.done(json!({"op": "join", "room": "logs.>", "cursor": "2"}));
+    assert_eq!(ok["cursor"], "3");
+    assert_eq!(owl.expect_body(3)["replay"], true);
+    writer.publish("logs.c", 4);
+    owl.expect_body(4);
+    owl.refused(json!({"op": "join", "room": "logs.>", "cursor": "now"}), "bad_request");
+    owl.refused(json!({"op": "join", "room": "logs.a", "cursor": "2"}), "bad_request");
+    owl.refused(json!({"op": "join", "room": "logs.>", "after": 2}), "bad_request");
 }
 
 #[test]

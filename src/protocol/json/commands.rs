@@ -225,9 +225,6 @@ impl Reading<'_> {
         const PARTS: [(&str, Part); 3] =
             [("member", Part::Member), ("observer", Part::Observer), ("worker", Part::Worker)];
         let frame = self.frame;
-        if frame.raw(Key::Cursor).is_some() {
-            return Err(Refusal::request("`cursor` is not known here: join with `after`, `last` or `since`"));
-        }
         let join = Join {
             target: self.target()?,
             part: frame.word(Key::As, &PARTS)?,
@@ -251,12 +248,20 @@ impl Reading<'_> {
         let after = frame.seq(Key::After, 0)?;
         let last = frame.whole(Key::Last, 0..=number::WHOLE_MAX as u64)?;
         let since = frame.whole(Key::Since, 0..=number::WHOLE_MAX as u64)?;
-        match (after, last, since) {
-            (None, None, None) => Ok(Start::Now),
-            (Some(seq), None, None) => Ok(Start::After(seq, epoch)),
-            (None, Some(count), None) => Ok(Start::Last(count)),
-            (None, None, Some(ts)) => Ok(Start::Since(ts)),
-            _ => Err(Refusal::request("`after`, `last` and `since` exclude each other")),
+        let cursor = match frame.text(Key::Cursor)? {
+            None => None,
+            Some(text) => {
+                let wrong = || Refusal::must_be(Key::Cursor, "one that this server gave");
+                Some(text.parse().map_err(|_| wrong())?)
+            }
+        };
+        match (after, last, since, cursor) {
+            (None, None, None, None) => Ok(Start::Now),
+            (Some(seq), None, None, None) => Ok(Start::After(seq, epoch)),
+            (None, Some(count), None, None) => Ok(Start::Last(count)),
+            (None, None, Some(ts), None) => Ok(Start::Since(ts)),
+            (None, None, None, Some(cursor)) => Ok(Start::Cursor(cursor)),
+            _ => Err(Refusal::request("`after`, `last`, `since` and `cursor` exclude each other")),
         }
     }
 

@@ -118,6 +118,11 @@ fn news(out: &mut BytesMut, event: &Event) {
             room(out, at);
             text_field(out, r#","nick":"#, nick.shown());
         }
+        Event::Cursor { pattern, cursor: at } => {
+            begin(out, "cursor", &Tag::None);
+            text_field(out, r#","pattern":"#, pattern.shown());
+            cursor(out, *at);
+        }
         Event::Left { room: at, nick, reason, by } => {
             begin(out, "left", &Tag::None);
             room(out, at);
@@ -187,8 +192,14 @@ fn ok(out: &mut BytesMut, tag: &Tag, event: &OkEvent) {
     optional(out, event.seq, |out, seq| number_field(out, r#","seq":"#, seq.0));
     optional(out, event.epoch.as_ref(), |out, epoch| text_field(out, r#","epoch":"#, &epoch.0));
     mark(out, r#","reset":true"#, event.reset);
+    optional(out, event.cursor, cursor);
     mark(out, r#","existed":true"#, event.existed);
     optional(out, event.topic.as_deref(), |out, topic| text_field(out, r#","topic":"#, topic));
+}
+
+/// A cursor is text, so that nobody counts with it.
+fn cursor(out: &mut BytesMut, at: u64) {
+    text_field(out, r#","cursor":"#, itoa::Buffer::new().format(at));
 }
 
 fn error(out: &mut BytesMut, tag: &Tag, event: &ErrorEvent) {

@@ -543,3 +543,51 @@ fn one_who_is_behind_while_the_disk_fails_gets_everything_when_it_is_well() {
     }
     assert!(got.iter().copied().eq(1..=COUNT), "{got:?}");
 }
+
+/// The bodies of messages in what a connection heard, with their rooms.
+fn said(heard: &str) -> Vec<String> {
+    let messages = heard.lines().filter(|line| line.contains(r#""ev":"message""#));
+    let field = |line: &str, name: &str| line.split(&format!(r#""{name}":"#)).nth(1).map(str::to_owned);
+    let room = |line: &str| field(line, "room").and_then(|rest| Some(rest.split('"').nth(1)?.to_owned()));
+    let body = |line: &str| field(line, "body").and_then(|rest| Some(rest.split([',', '}']).next()?.to_owned()));
+    messages.map(|line| format!("{} {}", room(line).expect("a room"), body(line).expect("a body"))).collect()
+}
+
+#[test]
+fn an_observer_is_told_how_far_it_has_come_and_goes_on_from_there() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    hub.does(1, &send("ops.a", 1));
+    let ok = hub.does(2, r#"{"op":"join","room":"ops.*","id":1}"#);
+    assert!(ok.contains(r#"{"ev":"ok","id":1,"room":"ops.*","cursor":"1"}"#), "{ok}");
+    hub.does(1, &send("ops.a", 2));
+    hub.does(1, &send("ops.b", 3));
+    hub.does(1, &send("other", 4));
+    assert_eq!(said(&hub.hears(2)), ["ops.a 2", "ops.b 3"]);
+    hub.stage.pass(std::time::Duration::from_secs(1));
+    let told = hub.hears(2);
+    assert_eq!(told, "{\"ev\":\"cursor\",\"pattern\":\"ops.*\",\"cursor\":\"4\"}\n");
+    hub.stage.pass(std::time::Duration::from_secs(1));
+    assert_eq!(hub.hears(2), "", "nothing new");
+
+    hub.does(2, r#"{"op":"quit"}"#);
+    hub.does(1, &send("ops.b", 5));
+    hub.does(1, &send("ops.c", 6));
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    let heard = hub.does(2, r#"{"op":"join","room":"ops.*","cursor":"4","id":2}"#);
+    let mut missed = said(&heard);
+    missed.sort_unstable();
+    assert_eq!(missed, ["ops.b 5", "ops.c 6"], "{heard}");
+    assert!(!heard.contains("gap"), "{heard}");
+    hub.does(1, &send("ops.b", 7));
+    assert_eq!(said(&hub.hears(2)), ["ops.b 7"], "and is live");
+    hub.stage.guest(3, "carl");
+    let heard = hub.does(3, r#"{"op":"join","room":"ops.*","cursor":"99","id":3}"#);
+    assert!(heard.contains(r#""reset":true"#), "{heard}");
+    assert_eq!(said(&heard).len(), 6, "all there is: {heard}");
+    let refused = hub.does(3, r#"{"op":"join","room":"ops.a","cursor":"1","id":4}"#);
+    assert!(refused.contains(r#""code":"bad_request""#), "{refused}");
+}

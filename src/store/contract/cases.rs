@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::rig::{everything, now, room, told, words};
 use super::{Engine, Rig, Said};
 use crate::model::Seq;
-use crate::store::{Double, Event, Retention, RoomKey, Stretch, Write};
+use crate::store::{Double, Event, Pos, Retention, RoomKey, Stretch, Write};
 
 fn numbered(words: &[(u64, &str)]) -> Vec<(u64, String)> {
     words.iter().map(|(seq, word)| (*seq, (*word).to_owned())).collect()
@@ -102,6 +102,28 @@ fn a_stretch_is_read_from_either_end_by_count(rig: &mut Rig<'_>) {
     assert_eq!((words(&found), found.more), (vec![], false));
     let found = rig.read(Stretch { first: Seq(9), end: Seq(12), ..forward });
     assert_eq!((words(&found), found.more), (vec![], false));
+}
+
+fn a_stretch_leaves_out_what_lies_at_its_place_and_before(rig: &mut Rig<'_>) {
+    let (ops, other) = (room("ops"), room("other"));
+    let mut places = Vec::new();
+    for words in ["a b c", "d", "e f g h"] {
+        places.push(rig.says(&ops, words).pos);
+        rig.says(&other, "x y");
+    }
+    for (after, wanted) in [
+        (Pos(0), vec![1, 2, 3, 4, 5, 6, 7, 8]),
+        (places[0], vec![2, 3, 4, 5, 6, 7, 8]),
+        (Pos(places[0].0 + 2), vec![4, 5, 6, 7, 8]),
+        (places[1], vec![5, 6, 7, 8]),
+        (Pos(places[2].0 + 2), vec![8]),
+        (Pos(places[2].0 + 3), vec![]),
+    ] {
+        let found = rig.read(Stretch { after, ..everything(&ops) });
+        assert_eq!(seqs(&words(&found)), wanted, "behind {after:?}");
+        let found = rig.read(Stretch { after, count: 1, ..everything(&ops) });
+        assert_eq!(seqs(&words(&found)), wanted[..wanted.len().min(1)], "the first behind {after:?}");
+    }
 }
 
 fn a_stretch_ends_with_the_message_that_fills_its_bytes(rig: &mut Rig<'_>) {
@@ -350,6 +372,7 @@ suite! {
     every_ticket_is_answered_once_and_in_order,
     all_is_there_after_a_restart_and_numbers_go_on,
     a_stretch_is_read_from_either_end_by_count,
+    a_stretch_leaves_out_what_lies_at_its_place_and_before,
     a_stretch_ends_with_the_message_that_fills_its_bytes,
     a_stretch_is_bounded_by_times,
     time_never_goes_down_in_a_room,

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use crate::model::{ConnId, Epoch, Identity, Nick, Place, RoomName, Sender, Seq};
 use crate::store::sqlite::tests::Files;
 use crate::store::{
-    Boot, Committed, Contents, Double, Event, Found, GroupDraft, Record, Retention, RoomKey, Store, Stretch, Ticket,
-    Write,
+    Boot, Committed, Contents, Double, Event, Found, GroupDraft, Pos, Record, Retention, RoomKey, Store, Stretch,
+    Ticket, Write,
 };
 
 /// How long anything may take.
@@ -233,6 +233,7 @@ pub(in crate::store) fn everything(room: &RoomKey) -> Stretch {
         place: Place::Room(Arc::new(RoomName::parse(&room.0).expect("a name"))),
         first: Seq(1),
         end: Seq(1 << 40),
+        after: Pos(0),
         since: 0,
         until: u64::MAX,
         is_forward: true,

@@ -11,7 +11,7 @@ use crc32fast::Hasher;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::{Epoch, Seq};
-use crate::store::{Contents, KnownKey, RoomKey, RoomState};
+use crate::store::{Contents, KnownKey, Pos, RoomKey, RoomState};
 
 use super::OpenError;
 use super::rows::{self, Numbers, RoomRow, State};
@@ -79,8 +79,15 @@ impl Room {
     }
 
     fn state(&self) -> RoomState {
-        let Numbers { oldest, newest, last_ts, .. } = self.numbers;
-        RoomState { room: self.key.clone(), epoch: self.epoch.clone(), oldest, newest, last_ts }
+        let Numbers { oldest, newest, last_ts, end_pos, .. } = self.numbers;
+        RoomState {
+            room: self.key.clone(),
+            epoch: self.epoch.clone(),
+            oldest,
+            newest,
+            last_ts,
+            last_pos: Pos(end_pos.saturating_sub(1)),
+        }
     }
 }
 

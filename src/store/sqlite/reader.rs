@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::model::Seq;
 use crate::store::gather::Gather;
-use crate::store::{Boot, Event, Found, ReadError, RoomKey, Stretch, Ticket};
+use crate::store::{Boot, Event, Found, Pos, ReadError, RoomKey, Stretch, Ticket};
 
 use super::rows::{self, GroupRow, RoomRow, State};
 use super::schema;
@@ -89,6 +89,8 @@ struct Mark {
     end: u64,
     floor: u64,
     last_ts: u64,
+    /// The place of its last message.
+    last_pos: u64,
 }
 
 impl Search<'_> {
@@ -97,8 +99,9 @@ impl Search<'_> {
         let Some((first, end)) = gather.range() else { return Ok(gather.found()) };
         let (first, end) = (first.0, end.0);
         // Times only choose where to begin; where to end is seen on the way.
-        let (first, end) = if stretch.is_forward && stretch.since > 0 {
-            (self.boundary(first, end, |mark| mark.last_ts < stretch.since)?, end)
+        let is_early = |mark: &Mark| mark.last_ts < stretch.since || mark.last_pos <= stretch.after.0;
+        let (first, end) = if stretch.is_forward && (stretch.since > 0 || stretch.after > Pos(0)) {
+            (self.boundary(first, end, is_early)?, end)
         } else if !stretch.is_forward && stretch.until < u64::MAX {
             (first, self.boundary(first, end, |mark| mark.floor <= stretch.until)?)
         } else {
@@ -132,7 +135,9 @@ impl Search<'_> {
                 break;
             };
             let done = if has_done { self.done(&row)? } else { Vec::new() };
-            if !gather.take(row.first, row.floor, &group, |seq| done.binary_search(&seq.0).is_ok()) {
+            let is_behind = |seq: Seq| row.pos + (seq.0 - row.first.0) > stretch.after.0;
+            let is_out = |seq: Seq| !is_behind(seq) || done.binary_search(&seq.0).is_ok();
+            if !gather.take(row.first, row.floor, &group, is_out) {
                 break;
             }
         }
@@ -154,12 +159,13 @@ impl Search<'_> {
 
     /// The group that begins at a number or last before it.
     fn mark(&self, seq: u64) -> rusqlite::Result<Option<Mark>> {
-        let sql = "SELECT first, count, floor, last_ts FROM groups WHERE room = ?1 AND first <= ?2
+        let sql = "SELECT first, count, floor, last_ts, pos FROM groups WHERE room = ?1 AND first <= ?2
             ORDER BY first DESC LIMIT 1";
         let mark = |row: &Row<'_>| {
             let number = |at| row.get_ref(at).map(|value| value.as_i64().unwrap_or_default().cast_unsigned());
             let (first, count) = (number(0)?, number(1)?);
-            Ok(Mark { first, end: first.saturating_add(count), floor: number(2)?, last_ts: number(3)? })
+            let last_pos = number(4)?.saturating_add(count).saturating_sub(1);
+            Ok(Mark { first, end: first.saturating_add(count), floor: number(2)?, last_ts: number(3)?, last_pos })
         };
         let key = [self.room.id.cast_signed(), seq.cast_signed()];
         self.transaction.prepare_cached(sql)?.query_row(key, mark).optional()
