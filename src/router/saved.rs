@@ -142,6 +142,7 @@ impl Router {
             }
         }
         self.refill();
+        self.look_up_unsure();
     }
 
     fn restore_room(&mut self, key: &str, value: &[u8]) {
