@@ -15,23 +15,32 @@ use crate::model::{Event, Item, Wire};
 /// What an item costs beside its bytes: its slot, its share of a chunk, its part of a system call.
 pub const ITEM_COST: usize = 256;
 
-/// Bytes that wait for all connections together; below zero for a moment where a writer is quicker than the count.
+/// Bytes of all connections together on their way to the disk, from which on one that has some there already is not read from:
+/// half of what the store takes, so that many who publish at once are held up and not refused.
+const UNCOMMITTED_TOTAL: usize = 8 << 20;
+
+/// What all connections share.
 #[derive(Debug, Default)]
-pub struct Total(AtomicIsize);
+pub struct Total {
+    /// Bytes that wait to be written; below zero for a moment where a writer is quicker than the count.
+    waiting: AtomicIsize,
+    /// Bytes that are not safe yet.
+    uncommitted: AtomicUsize,
+}
 
 impl Total {
     /// Bytes that wait now.
     pub fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed).max(0).cast_unsigned()
+        self.waiting.load(Ordering::Relaxed).max(0).cast_unsigned()
     }
 
     /// Counts bytes that were just fed, once for all the outboxes that got them.
     pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
+        self.waiting.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
     }
 
     fn sub(&self, bytes: usize) {
-        self.0.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
+        self.waiting.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
     }
 }
 
@@ -68,12 +77,19 @@ impl Shared {
         let underway = self.underway.load(Ordering::SeqCst);
         let fits = (waiting == 0 || waiting + claim <= self.budget)
             && (underway == 0 || bytes == 0 || underway + bytes <= self.budget)
-            && self.uncommitted.load(Ordering::SeqCst) < self.uncommitted_max;
+            && self.may_commit_more();
         if fits {
             self.claims.fetch_add(claim, Ordering::SeqCst);
             self.underway.fetch_add(bytes, Ordering::SeqCst);
         }
         fits
+    }
+
+    /// Whether more may be sent to the disk. What holds one up are bytes of its own, whose end wakes its reader.
+    fn may_commit_more(&self) -> bool {
+        let own = self.uncommitted.load(Ordering::SeqCst);
+        let all = self.total.uncommitted.load(Ordering::Relaxed);
+        own < self.uncommitted_max && (own == 0 || all < UNCOMMITTED_TOTAL)
     }
 
     fn wake_reader(&self) {
@@ -85,6 +101,13 @@ impl Shared {
     /// Whether nothing waits to be written.
     fn is_drained(&self) -> bool {
         self.feed.load(Ordering::SeqCst) == 0 && self.answers.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // What a connection that is gone sent holds nobody else up.
+        self.total.uncommitted.fetch_sub(*self.uncommitted.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -181,11 +204,13 @@ impl Outbox {
 
     /// Counts bytes that the connection sent and that are not safe yet.
     pub fn hold(&self, bytes: usize) {
+        self.shared.total.uncommitted.fetch_add(bytes, Ordering::Relaxed);
         self.shared.uncommitted.fetch_add(bytes, Ordering::SeqCst);
     }
 
     /// Such bytes are safe now, or lost.
     pub fn release(&self, bytes: usize) {
+        self.shared.total.uncommitted.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.uncommitted.fetch_sub(bytes, Ordering::SeqCst);
         self.shared.wake_reader();
     }
@@ -415,6 +440,21 @@ mod tests {
         let mut reserve = tokio_test::task::spawn(source.reserve(1, 0));
         assert!(reserve.poll().is_pending());
         outbox.release(600);
+        assert!(reserve.is_woken());
+        assert_eq!(reserve.poll(), std::task::Poll::Ready(true));
+    }
+
+    #[tokio::test]
+    async fn readers_wait_while_all_together_have_sent_more_than_the_disk_takes() {
+        let total = Arc::new(Total::default());
+        let (other, _source, _drain) = outbox(4_096, UNCOMMITTED_TOTAL, &total);
+        let (own, source, _drain) = outbox(4_096, UNCOMMITTED_TOTAL, &total);
+        other.hold(UNCOMMITTED_TOTAL);
+        assert!(source.reserve(1, 0).await, "one that has nothing there is let in");
+        own.hold(1);
+        let mut reserve = tokio_test::task::spawn(source.reserve(1, 0));
+        assert!(reserve.poll().is_pending());
+        own.release(1);
         assert!(reserve.is_woken());
         assert_eq!(reserve.poll(), std::task::Poll::Ready(true));
     }

@@ -57,6 +57,9 @@ impl Router {
 
     /// Asks again for what the store had no room for.
     pub(super) fn read_again(&mut self) {
+        if self.disk.is_down {
+            return;
+        }
         let Some((id, hall)) = self.disk.unread.pop_front() else { return };
         if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall)) {
             lag.reading = None;
@@ -73,6 +76,11 @@ impl Router {
         let at = *lag;
         match found {
             Ok(found) => self.hand_on(id, hall_id, at, end, &found),
+            // What cannot be read while the disk fails may well be there when it is well again.
+            Err(_) if self.disk.is_down => {
+                lag.reading = Some(reading);
+                return self.disk.unread.push_back((id, hall_id));
+            }
             Err(error) => {
                 tracing::error!(%error, "history cannot be read");
                 self.skip(id, hall_id, at, end);

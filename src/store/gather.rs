@@ -57,8 +57,7 @@ impl<'a> Gather<'a> {
     pub(super) fn take(&mut self, first: Seq, floor: u64, group: &Group, is_done: impl Fn(Seq) -> bool) -> bool {
         let last = Seq(first.0 + u64::from(group.count()) - 1);
         if !self.advance(first, last) {
-            self.damaged(first, last);
-            return true;
+            return self.damaged(first, last);
         }
         let mut ts = floor;
         let mut wanted = Vec::new();
@@ -76,12 +75,18 @@ impl<'a> Gather<'a> {
         !self.more && !is_past
     }
 
-    /// Notes numbers that are there and cannot be read.
-    pub(super) fn damaged(&mut self, first: Seq, last: Seq) {
+    /// Notes numbers that are there and cannot be read; whether the group after them is wanted.
+    pub(super) fn damaged(&mut self, first: Seq, last: Seq) -> bool {
+        if self.messages_left == 0 || self.bytes_left == 0 {
+            // They are for who reads on.
+            self.more = true;
+            return false;
+        }
         let (first, last) = (first.max(self.first), last.min(Seq(self.end.0 - 1)));
         if first <= last {
             self.damaged.push((first, last));
         }
+        true
     }
 
     /// What was found.

@@ -194,7 +194,7 @@ pub enum Event {
     Committed(Committed),
     /// Another write was.
     Done(Ticket),
-    /// Writes failed; whether they are there is unknown until [`Event::Restored`].
+    /// Writes failed, or the store did while there were none; whether they are there is unknown until [`Event::Restored`].
     Failed(Vec<Ticket>),
     /// Older messages of a room went, by what it keeps: this is the oldest one now, or behind the newest where none is left.
     Trimmed(RoomKey, Seq),

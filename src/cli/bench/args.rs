@@ -96,6 +96,8 @@ pub(super) enum History {
     None,
     /// The rooms' defaults, in memory.
     Memory,
+    /// The rooms' defaults, on the disk that holds the folder for temporary files.
+    Disk,
 }
 
 impl History {
@@ -103,6 +105,7 @@ impl History {
         match self {
             Self::None => "none",
             Self::Memory => "memory",
+            Self::Disk => "disk",
         }
     }
 }

@@ -560,3 +560,34 @@ fn one_that_wants_no_echo_is_spared_its_own_when_it_catches_up_from_the_disk() {
     let others = (1..=160).filter(|at| *at <= 60 || at % 2 == 1);
     assert!(seqs(&heard).into_iter().eq(others), "{:?}", seqs(&heard));
 }
+
+#[test]
+fn one_who_is_behind_while_the_disk_fails_gets_everything_when_it_is_well() {
+    const COUNT: u64 = 200;
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.guest(2, "bob");
+    let body = "x".repeat(10_000);
+    for _ in 0..COUNT {
+        hub.does(1, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#));
+    }
+    hub.says(2, r#"{"op":"join","room":"ops","after":0}"#);
+    hub.store.fail_reads(Some(crate::store::ReadError("an I/O error".into())));
+    hub.store.fail();
+    hub.pump();
+    hub.reads();
+    assert_eq!(seqs(&hub.hears(2)), [0; 0]);
+    hub.store.fail_reads(None);
+    hub.store.restore();
+    hub.pump();
+    let mut got = Vec::new();
+    for _ in 0..20 {
+        hub.reads();
+        let heard = hub.hears(2);
+        assert!(!heard.contains("gap"), "{heard}");
+        got.extend(seqs(&heard));
+        hub.stage.router.handle(crate::router::Message::Drained(crate::model::ConnId(2)));
+        hub.stage.router.settle();
+    }
+    assert!(got.iter().copied().eq(1..=COUNT), "{got:?}");
+}

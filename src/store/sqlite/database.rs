@@ -36,6 +36,8 @@ pub(super) struct Database {
     pub(super) aged: u64,
     /// Whether overwritten text is still in the log.
     pub(super) must_scrub: bool,
+    /// Whether pages are free that are to be given back.
+    pub(super) has_free: bool,
     /// How long keys are remembered.
     pub(super) keys_age: Duration,
 }
@@ -104,6 +106,7 @@ impl Database {
             surplus: BTreeSet::new(),
             aged: 0,
             must_scrub: false,
+            has_free: false,
             keys_age,
         };
         database.load().map_err(failed)?;

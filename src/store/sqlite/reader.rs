@@ -126,8 +126,10 @@ impl Search<'_> {
             let Some(group) = row.group(&seal) else {
                 let last = Seq(row.first.0.saturating_add(row.count.max(1)) - 1);
                 tracing::error!(room = &*self.room.room.0, first = row.first.0, last = last.0, "messages are damaged");
-                gather.damaged(row.first, last);
-                continue;
+                if gather.damaged(row.first, last) {
+                    continue;
+                }
+                break;
             };
             let done = if has_done { self.done(&row)? } else { Vec::new() };
             if !gather.take(row.first, row.floor, &group, |seq| done.binary_search(&seq.0).is_ok()) {

@@ -44,7 +44,7 @@ impl Database {
 
     /// Whether something is left to do without waiting for anyone's message.
     pub(super) fn has_leavings(&self) -> bool {
-        !self.surplus.is_empty() || !self.gone.is_empty()
+        !self.surplus.is_empty() || !self.gone.is_empty() || self.has_free
     }
 
     /// One step of all this, in a transaction of its own.
@@ -103,15 +103,19 @@ impl Database {
     }
 
     /// Gives some pages back to the system where many are free.
-    fn vacuum(&self) -> rusqlite::Result<()> {
+    fn vacuum(&mut self) -> rusqlite::Result<()> {
         let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let free = pragma("freelist_count")?;
-        if free <= FREE_PAGES.max(pragma("page_count")? / 8) {
+        let enough = FREE_PAGES.max(pragma("page_count")? / 8);
+        if free <= enough {
+            self.has_free = false;
             return Ok(());
         }
         let mut statement = self.connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
+        let left = pragma("freelist_count")?;
+        self.has_free = enough < left && left < free;
         Ok(())
     }
 

@@ -149,6 +149,8 @@ fn a_group_that_is_damaged_is_said_to_be_and_the_rest_is_served() {
     assert_eq!(found.damaged, [(Seq(3), Seq(4))]);
     let found = rig.read(Stretch { first: Seq(4), is_forward: false, ..everything(&room("ops")) });
     assert_eq!(found.damaged, [(Seq(4), Seq(4))]);
+    let found = rig.read(Stretch { count: 1, is_forward: false, ..everything(&room("ops")) });
+    assert_eq!((words(&found)[0].0, found.more, found.damaged), (5, true, vec![]), "that is for who reads on");
     assert_eq!(rig.says(&room("ops"), "e").first, Seq(6));
 }
 
