@@ -248,8 +248,9 @@ impl Queue {
         }
     }
 
-    /// Has a message wait again whose end did not count.
-    pub fn put_back(&mut self, seq: Seq, task: Task) {
+    /// Has a message wait again whose end did not count; its last delivery does not count either.
+    pub fn put_back(&mut self, seq: Seq, mut task: Task) {
+        task.attempts = task.attempts.saturating_sub(1);
         self.bytes += cost(&task);
         self.waiting.insert(seq, task);
     }

@@ -4,7 +4,7 @@
 //! the store as one batch; `commits` does what comes back. Nothing here waits: a batch that the store does not take is
 //! refused to those who sent it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::Router;
 use super::halls::HallId;
 use super::publish::{CHUNK_BYTES, gone};
 use crate::model::{Code, ConnId, ErrorEvent, Kind, RoomName, Send, Seq, Tag};
-use crate::room::{Key, Room};
+use crate::room::{Key, Room, Task};
 use crate::store::{
     Boot, Found, GroupDraft, Pos, ReadError, Record, Retention, RoomKey, Store, Stretch, Ticket, Write,
 };
@@ -42,6 +42,8 @@ pub(super) struct OnDisk {
     pub last_pos: Pos,
     /// Numbers whose work is still to be read into memory.
     pub unfilled: Option<Range<Seq>>,
+    /// Work whose end may have been stored or not.
+    pub unsure: BTreeMap<Seq, Task>,
     /// Whether the store knows what the room is set to.
     pub is_saved: bool,
     /// Messages taken and not handed to the store yet.

@@ -31,6 +31,7 @@ mod saved;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unsure;
 mod watches;
 mod work;
 

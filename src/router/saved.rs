@@ -143,6 +143,7 @@ impl Router {
             }
         }
         self.refill();
+        self.look_up_unsure();
         for _ in 0..self.disk.unread.len() {
             self.read_again();
         }

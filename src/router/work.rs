@@ -101,7 +101,7 @@ impl Router {
                 let answer = if is_done {
                     router.worked(id, tag.clone(), "ack", &room, &worked)
                 } else {
-                    router.put_back_work(hall_id, done);
+                    router.not_ended(hall_id, done);
                     Err(unavailable("the disk has failed: the work may come again"))
                 };
                 if let Err(error) = answer {
@@ -111,18 +111,6 @@ impl Router {
             }),
         );
         Ok(())
-    }
-
-    /// Work whose end could not be written down waits again.
-    fn put_back_work(&mut self, hall_id: HallId, tasks: Vec<(Seq, Task)>) {
-        let queue = self.halls.get_mut(hall_id).and_then(|hall| hall.room.queue.as_mut());
-        if let Some(queue) = queue {
-            for (seq, task) in tasks {
-                queue.put_back(seq, task);
-            }
-        }
-        self.halls.count_queued(hall_id);
-        self.touch(hall_id);
     }
 
     fn is_on_disk(&self, hall_id: HallId) -> bool {
@@ -264,7 +252,7 @@ impl Router {
             |ticket| Write::Finish { ticket, room, seqs: vec![seq] },
             Box::new(move |router, is_done| {
                 if !is_done {
-                    router.put_back_work(hall_id, vec![(seq, task)]);
+                    router.not_ended(hall_id, [(seq, task)]);
                 }
             }),
         );

@@ -374,7 +374,55 @@ fn an_ack_that_could_not_be_written_has_the_work_come_again() {
     hub.pump();
     let heard = hub.hears(1);
     assert!(heard.contains(r#""code":"unavailable""#), "{heard}");
-    assert_eq!(seqs(&heard), [1], "{heard}");
+    assert_eq!(seqs(&heard), [0; 0], "nobody can ack it now: {heard}");
+    hub.store.restore();
+    hub.pump();
+    hub.reads();
+    let again = hub.hears(1);
+    assert!(seqs(&again) == [1] && again.contains(r#""attempt":1"#), "{again}");
+}
+
+#[test]
+fn an_ack_that_was_written_after_all_keeps_the_work_away() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+    hub.does(1, &send("jobs", 1));
+    hub.does(1, &send("jobs", 2));
+    hub.says(1, r#"{"op":"ack","room":"jobs","seq":1,"id":1}"#);
+    hub.store.fail_having_kept();
+    hub.pump();
+    assert!(hub.hears(1).contains(r#""code":"unavailable""#));
+    assert!(hub.says(1, r#"{"op":"ack","room":"jobs","seq":2,"id":2}"#).contains(r#""code":"unavailable""#));
+    hub.store.restore();
+    hub.pump();
+    hub.reads();
+    assert_eq!(seqs(&hub.hears(1)), [2]);
+}
+
+#[test]
+fn a_dead_letter_of_unknown_outcome_is_in_one_place() {
+    for was_kept in [true, false] {
+        let mut hub = Hub::new();
+        hub.stage.guest(1, "ada");
+        hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#);
+        hub.does(1, r#"{"op":"join","room":"jobs.dead"}"#);
+        hub.does(1, &send("jobs", 1));
+        hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
+        hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
+        if was_kept {
+            hub.store.fail_having_kept()
+        } else {
+            hub.store.fail()
+        }
+        hub.pump();
+        hub.store.restore();
+        hub.pump();
+        hub.reads();
+        let heard = hub.hears(1);
+        let place = if was_kept { r#""room":"jobs.dead","seq":1"# } else { r#""room":"jobs","seq":1"# };
+        assert!(seqs(&heard) == [1] && heard.contains(place), "{heard}");
+    }
 }
 
 #[test]
