@@ -3,46 +3,23 @@
 //! The router and the connection's reader put items in, its writer takes them out; nobody who puts ever waits. Two budgets
 //! count bytes: the *feed* (messages, which history can give again) and the *answers* (everything else, which nothing can).
 //! A full feed is refused, so that the router marks a lag; answers always go in, and a reader that would bring more of them
-//! waits in [`Source::reserve`] first, as does one of whom as much is on its way to the router. The channel's slots are only a backstop: every item costs at least [`ITEM_COST`].
+//! waits in [`Source::reserve`] first, as does one of whom as much is on its way to the router or to the disk. The channel's
+//! slots are only a backstop: every item costs at least [`ITEM_COST`].
+
+mod total;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
 use crate::model::{Event, Item, Wire};
 
+pub use total::Total;
+use total::UNCOMMITTED_TOTAL;
+
 /// What an item costs beside its bytes: its slot, its share of a chunk, its part of a system call.
 pub const ITEM_COST: usize = 256;
-
-/// Bytes of all connections together on their way to the disk, from which on one that has some there already is not read from:
-/// half of what the store takes, so that many who publish at once are held up and not refused.
-const UNCOMMITTED_TOTAL: usize = 8 << 20;
-
-/// What all connections share.
-#[derive(Debug, Default)]
-pub struct Total {
-    /// Bytes that wait to be written; below zero for a moment where a writer is quicker than the count.
-    waiting: AtomicIsize,
-    /// Bytes that are not safe yet.
-    uncommitted: AtomicUsize,
-}
-
-impl Total {
-    /// Bytes that wait now.
-    pub fn bytes(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed).max(0).cast_unsigned()
-    }
-
-    /// Counts bytes that were just fed, once for all the outboxes that got them.
-    pub fn add(&self, bytes: usize) {
-        self.waiting.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
-    }
-
-    fn sub(&self, bytes: usize) {
-        self.waiting.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
-    }
-}
 
 #[derive(Debug)]
 struct Shared {

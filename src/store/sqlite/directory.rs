@@ -3,6 +3,7 @@
 //! Knows the names of the files in it and nothing of what is in them.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ impl Directory {
     /// Makes what is missing, and locks it.
     pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make(path).map_err(failed)?;
         let lock = private(&path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -41,6 +42,33 @@ impl Directory {
     }
 }
 
-fn private(path: &Path) -> std::io::Result<File> {
+/// Makes a directory and those above it that are missing, each there to stay before anything is put into it.
+fn make(path: &Path) -> io::Result<()> {
+    let above = match path.parent() {
+        // The root is always there.
+        None => return Ok(()),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    let sync = || File::open(above).and_then(|above| above.sync_all());
+    if path.is_dir() {
+        // Made by a server that was killed before it could sync that, perhaps. Where it was not, the one above may be
+        // nobody's to open.
+        let _ = sync();
+        return Ok(());
+    }
+    make(above)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
+        _ => {}
+    }
+    match sync() {
+        // One may be let in to make something and yet not to look.
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
