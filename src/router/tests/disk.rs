@@ -411,9 +411,9 @@ fn a_dead_letter_of_unknown_outcome_is_in_one_place() {
         hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
         hub.says(1, r#"{"op":"nack","room":"jobs","seq":1}"#);
         if was_kept {
-            hub.store.fail_having_kept()
+            hub.store.fail_having_kept();
         } else {
-            hub.store.fail()
+            hub.store.fail();
         }
         hub.pump();
         hub.store.restore();
