@@ -64,11 +64,15 @@ impl Router {
             count: wanted.limit as usize,
             bytes,
         };
-        if let Some((first, last)) = gap {
-            self.tell(id, Event::Gap { place, first, last });
-        }
         let (asked, limit, tag_of) = (stretch.clone(), wanted.limit, tag.clone());
+        let is_whole = wanted.after.is_some() && wanted.since.is_none() && wanted.until.is_none();
         self.read_page(id, tag, hall_id, stretch, move |router, found| {
+            // What the room does not keep may have gone while this was read.
+            let there = if is_whole { found.begin().unwrap_or(asked.end) } else { asked.first };
+            let missed = gap.map_or(asked.first, |(first, _)| first);
+            if missed < there {
+                router.tell(id, Event::Gap { place, first: missed, last: Seq(there.0 - 1) });
+            }
             let (messages, more) = pick(&found, &asked, limit as usize, bytes);
             let epoch = router.halls.get(hall_id).map(|hall| hall.room.log.epoch().clone());
             let epoch = epoch.unwrap_or_else(|| Epoch("".into()));

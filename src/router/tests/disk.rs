@@ -501,6 +501,25 @@ fn what_retention_removed_is_told_as_a_gap() {
 }
 
 #[test]
+fn what_retention_removes_while_a_page_is_read_is_told_as_a_gap_too() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    for body in 1..=8 {
+        hub.does(1, &send("short", body));
+    }
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "bob");
+    assert_eq!(hub.says(1, r#"{"op":"history","room":"short","after":2,"id":1}"#), "");
+    hub.stage.guest(2, "eve");
+    hub.says(2, &send("short", 9));
+    hub.commits();
+    hub.reads();
+    let heard = hub.hears(1);
+    assert!(heard.contains(r#"{"ev":"gap","room":"short","first":3,"last":6}"#), "{heard}");
+    assert!(heard.contains(r#""messages":[{"room":"short","seq":7,"#), "{heard}");
+}
+
+#[test]
 fn what_is_taken_back_is_gone_from_memory_and_disk() {
     let mut hub = Hub::new();
     hub.stage.guest(1, "ada");
