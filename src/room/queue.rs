@@ -122,6 +122,11 @@ impl Queue {
         }
     }
 
+    /// The oldest message that waits.
+    pub fn next(&self) -> Option<Seq> {
+        self.waiting.first_key_value().map(|(seq, _)| *seq)
+    }
+
     /// Gives the oldest waiting message to the next worker that has credit, rather not to the one that just had it.
     pub fn give(
         &mut self,

@@ -127,6 +127,8 @@ pub(super) struct Disk {
     readings: u64,
     /// Those for whom the store had no room, longest first.
     pub unread: VecDeque<(ConnId, HallId)>,
+    /// Rooms whose work or value the store had no room to read, longest first.
+    pub unfilled: VecDeque<HallId>,
     /// Connections that nothing keeps any more from going on.
     pub released: Vec<ConnId>,
 }
@@ -152,6 +154,7 @@ impl Disk {
             reads: HashMap::new(),
             readings: 0,
             unread: VecDeque::new(),
+            unfilled: VecDeque::new(),
             released: Vec::new(),
         }
     }

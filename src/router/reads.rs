@@ -61,6 +61,9 @@ impl Router {
         if self.disk.is_down {
             return;
         }
+        if let Some(hall) = self.disk.unfilled.pop_front() {
+            self.refill_hall(hall);
+        }
         let Some((id, hall)) = self.disk.unread.pop_front() else { return };
         if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall)) {
             lag.reading = None;

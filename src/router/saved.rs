@@ -17,7 +17,7 @@ use super::halls::HallId;
 use crate::model::{HistoryKind, Identity, Kind, Place, RoomName, Seq, Settings};
 use crate::protocol::json::MessageHead;
 use crate::room::{Key, Log};
-use crate::store::{Boot, Contents, Found, KnownKey, Pos, RoomKey, RoomState, Store, Stretch, Write};
+use crate::store::{Boot, Contents, Found, KnownKey, Pos, ReadError, RoomKey, RoomState, Store, Stretch, Write};
 
 /// Messages of a backlog that are read at once when the server starts.
 const BACKLOG_COUNT: usize = 1_024;
@@ -246,6 +246,7 @@ impl Router {
 
     /// Reads what rooms hold in memory beside the disk: the backlog of queues and the values of `latest` rooms.
     fn refill(&mut self) {
+        self.disk.unfilled.clear();
         let halls: Vec<HallId> = self.halls.on_disk().collect();
         for id in halls {
             self.refill_hall(id);
@@ -274,13 +275,29 @@ impl Router {
             count: BACKLOG_COUNT,
             bytes: super::publish::CHUNK_BYTES,
         };
-        self.read(
+        let is_taken = self.read(
             stretch,
             Box::new(move |router, found| match found {
                 Ok(found) => router.refilled(id, &wanted, &found),
-                Err(error) => tracing::error!(%error, "what a room holds cannot be read"),
+                Err(error) => router.stays_unfilled(id, &error),
             }),
         );
+        if !is_taken {
+            // The store has as many reads as it takes: one that ends makes room.
+            self.disk.unfilled.push_back(id);
+        }
+    }
+
+    /// Has the work that comes now not wait for what cannot be read. Where the disk has failed, it is read when that is well.
+    fn stays_unfilled(&mut self, id: HallId, error: &ReadError) {
+        tracing::error!(%error, "what a room holds cannot be read");
+        if self.disk.is_down {
+            return;
+        }
+        if let Some(disk) = self.halls.get_mut(id).and_then(|hall| hall.disk.as_mut()) {
+            disk.unfilled = None;
+        }
+        self.touch(id);
     }
 
     fn refilled(&mut self, id: HallId, wanted: &Range<Seq>, found: &Found) {

@@ -41,12 +41,17 @@ impl Router {
         self.touch(hall_id);
     }
 
-    /// Gives out as much work as workers take.
+    /// Gives out as much work as workers take, oldest first: what came now waits for what is still to be read.
     pub(super) fn dispatch_work(&mut self, hall_id: HallId) {
         let mut starved: Vec<ConnId> = Vec::new();
         loop {
             let Some(hall) = self.halls.get_mut(hall_id) else { return };
             let wait = hall.room.settings.ack_wait;
+            let unfilled = hall.disk.as_ref().and_then(|disk| disk.unfilled.as_ref()).map(|unfilled| unfilled.start);
+            let next = hall.room.queue.as_ref().and_then(crate::room::Queue::next);
+            if unfilled.is_some_and(|unfilled| next.is_some_and(|next| next >= unfilled)) {
+                break;
+            }
             let Some(mut queue) = hall.room.queue.take() else { return };
             let max_line = self.config.limits.max_line;
             let given = queue.give(wait, self.now.instant, |conn| {

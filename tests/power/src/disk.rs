@@ -75,6 +75,8 @@ pub struct Disk {
     /// Changes and syncs that are still carried out before the power goes, where it is to go.
     left: Option<u64>,
     is_cut: bool,
+    /// Syncs of files up to one that fails, where one is to.
+    failing: Option<u64>,
     /// How many changes and syncs there were.
     done: u64,
 }
@@ -116,12 +118,17 @@ impl Disk {
     }
 
     const fn of(nodes: BTreeMap<u64, Node>, next: u64, random: Random) -> Self {
-        Self { nodes, next, random, left: None, is_cut: false, done: 0 }
+        Self { nodes, next, random, left: None, is_cut: false, failing: None, done: 0 }
     }
 
     /// Has the power go at the so manieth change or sync from here, which is itself carried out, or not.
     pub const fn arm(&mut self, steps: u64) {
         self.left = Some(steps);
+    }
+
+    /// Has the so manieth sync of a file from here fail, once.
+    pub const fn fail(&mut self, syncs: u64) {
+        self.failing = Some(syncs);
     }
 
     /// Lets the power be; whether it has not gone already.
@@ -224,6 +231,13 @@ impl Disk {
             return self.count();
         }
         match self.nodes.get_mut(&number).ok_or(Errno::ENOENT)? {
+            Node::File(file) if fails(&mut self.failing) => {
+                // As a kernel does it: some of it was written, the rest never will be and is still seen by who reads.
+                file.synced = ruin::bytes(file, &mut self.random);
+                file.since.clear();
+                self.count()?;
+                return Err(Errno::EIO);
+            }
             Node::File(file) => file.since.drain(..).for_each(|change| change.apply(&mut file.synced)),
             Node::Folder(folder) => folder.since.drain(..).for_each(|step| step.apply(&mut folder.synced)),
         }
@@ -278,6 +292,17 @@ impl Disk {
         }
         self.on()
     }
+}
+
+/// Counts a sync; whether it is the one that fails.
+const fn fails(failing: &mut Option<u64>) -> bool {
+    let Some(left) = failing else { return false };
+    *left = left.saturating_sub(1);
+    if *left == 0 {
+        *failing = None;
+        return true;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -377,6 +402,21 @@ mod tests {
             let remains = disk.remains();
             assert_eq!(remains.files().len(), 1);
         }
+    }
+
+    #[test]
+    fn what_failed_to_sync_is_still_seen_and_no_later_sync_brings_it_back() {
+        let lost = (0..SEEDS).filter(|&seed| {
+            let (mut disk, file) = made(seed, "a");
+            disk.sync(ROOT).expect("the power is on");
+            disk.fail(1);
+            write(&mut disk, file, 0, b"lost");
+            assert!(disk.sync(file).is_err());
+            assert!(matches!(disk.node(file), Ok(Node::File(file)) if file.now == b"lost"));
+            disk.sync(file).expect("only one fails");
+            left(&mut disk, "a").is_some_and(|bytes| bytes != b"lost")
+        });
+        assert!(lost.count() > 0);
     }
 
     #[test]

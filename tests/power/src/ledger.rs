@@ -244,7 +244,7 @@ impl Ledger {
             }
             hold!(*seq < sentinel, "{name}: {seq} (body {body}) is lost; the next number was {sentinel}");
             if !given.contains_key(seq) {
-                hold!(account.done_asked.contains(seq), "{name}: {seq} (body {body}) is lost, and was not done");
+                hold!(account.done_asked.contains(seq), "{name}: {seq} (body {body}) does not come, and was not done");
                 account.done.insert(*seq);
             }
         }

@@ -66,7 +66,7 @@ struct Load {
     tally: Arc<Tally>,
     waiting: HashMap<u64, Asked>,
     facts: Vec<Fact>,
-    /// Whether the server has said that its disk has failed, or goodbye.
+    /// Whether the server has said goodbye.
     is_over: bool,
 }
 
@@ -141,7 +141,8 @@ impl Load {
                     // The room has let go of it already.
                     return Ok(());
                 }
-                self.is_over = true;
+                // One that has failed is well again soon, or its power has gone.
+                self.is_over |= event["code"] != "unavailable";
                 if event["code"] != "unavailable" && event["code"] != "shutting_down" || asked.is_none() {
                     self.facts.push(Fact::Wrong(format!("an error that nobody expects: {event}")));
                 }

@@ -110,9 +110,9 @@ fn cut(run: &mut Run, cuts: u64, begun: Instant) -> io::Result<Option<String>> {
 }
 
 fn words(figures: &Figures, elapsed: Duration) -> String {
-    let Figures { cuts, starting, stopping, acknowledged, repeated, disks, steps } = figures;
+    let Figures { cuts, starting, stopping, failing, acknowledged, repeated, disks, steps } = figures;
     format!(
-        "{cuts} cuts ({starting} while starting, {stopping} while stopping), {acknowledged} acknowledged, {repeated} repeated \
+        "{cuts} cuts ({starting} while starting, {stopping} while stopping, {failing} after a sync that fails), {acknowledged} acknowledged, {repeated} repeated \
          with their key, {disks} empty disks, {steps} changes and syncs, {} s",
         elapsed.as_secs()
     )

@@ -38,6 +38,8 @@ pub struct Figures {
     pub starting: u64,
     /// Of them while it stopped.
     pub stopping: u64,
+    /// Of them with a sync before it that was to fail.
+    pub failing: u64,
     /// Messages acknowledged while the power was to go.
     pub acknowledged: u64,
     /// Sends that were repeated with their key.
@@ -170,6 +172,10 @@ impl Run {
         } else {
             (SHORT, [100, 400, 1_000, 2_000, 4_000][self.random.below(5) as usize])
         };
+        if self.random.once_in(8) {
+            self.figures.failing += 1;
+            mount.disk().fail(self.random.among(1, 60));
+        }
         if !stops {
             mount.disk().arm(self.random.among(1, most));
         }
