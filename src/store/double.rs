@@ -14,8 +14,8 @@ use crate::model::{Epoch, Seq};
 
 use super::gather::Gather;
 use super::{
-    Boot, Committed, Contents, Event, Found, Group, KnownKey, Pos, ReadError, Refused, Retention, RoomKey, RoomState,
-    Store, Stretch, Ticket, Write,
+    Boot, Committed, Contents, Event, Found, Group, GroupDraft, Hit, Hits, KnownKey, Lag, Pos, Query, ReadError,
+    Record, Refused, Retention, RoomKey, RoomState, Searched, Store, Stretch, Ticket, Words, Write,
 };
 
 /// Events that may wait for a test to look at them.
@@ -34,6 +34,8 @@ struct Inner {
     boot: Option<Boot>,
     waiting: VecDeque<Vec<Write>>,
     reads: VecDeque<(Ticket, Stretch)>,
+    searches: VecDeque<(Ticket, Query)>,
+    searched: Option<Searched>,
     refusing: Option<Refused>,
     failing_reads: Option<ReadError>,
 }
@@ -56,6 +58,8 @@ struct Room {
     keep: Retention,
     /// By first number: the floor and the messages.
     groups: BTreeMap<Seq, (u64, Arc<Group>)>,
+    /// The places of the groups, by first number.
+    places: BTreeMap<Seq, Pos>,
     done: BTreeSet<Seq>,
 }
 
@@ -188,7 +192,12 @@ impl Double {
             let failed = inner.failing_reads.clone().map(Err);
             Event::Read(ticket, failed.unwrap_or_else(|| Ok(inner.disk.read(&stretch, boot))))
         };
-        let answers: Vec<_> = reads.into_iter().map(answer).collect();
+        let mut answers: Vec<_> = reads.into_iter().map(answer).collect();
+        let searches: Vec<_> = inner.searches.drain(..).collect();
+        for (ticket, query) in searches {
+            let is_searched = |room: &RoomKey| inner.searched.as_ref().is_some_and(|searched| searched.has(room));
+            answers.push(Event::Found(ticket, Ok(inner.disk.search(&query, is_searched, boot))));
+        }
         drop(inner);
         self.say_all(answers);
     }
@@ -245,6 +254,23 @@ impl Store for Double {
         inner.reads.push_back((ticket, stretch));
         Ok(())
     }
+
+    fn search(&self, ticket: Ticket, query: Query) -> Result<(), Refused> {
+        let mut inner = self.inner();
+        if inner.refusing == Some(Refused::Full) {
+            return Err(Refused::Full);
+        }
+        inner.searches.push_back((ticket, query));
+        Ok(())
+    }
+
+    fn index(&self, rooms: Searched) {
+        self.inner().searched = Some(rooms);
+    }
+
+    fn lag(&self) -> Lag {
+        Lag::default()
+    }
 }
 
 impl Disk {
@@ -284,6 +310,7 @@ impl Disk {
             last_ts: 0,
             keep,
             groups: BTreeMap::new(),
+            places: BTreeMap::new(),
             done: BTreeSet::new(),
         });
         let (first, floor) = (room.newest.next(), room.last_ts);
@@ -292,6 +319,7 @@ impl Disk {
         room.newest = Seq(room.newest.0 + count);
         room.last_ts = floor.max(group.last_ts());
         room.groups.insert(first, (floor, Arc::clone(group)));
+        room.places.insert(first, Pos(self.end + 1));
         for (seq, record) in (first.0..).map(Seq).zip(group.records(Boot(0))) {
             let known = record.key.map(|key| KnownKey { key, seq, ts: floor.max(record.ts) });
             self.keys.extend(known.map(|known| (key.clone(), known)));
@@ -358,6 +386,28 @@ impl Disk {
             room.groups.iter().rev().for_each(&mut take);
         }
         gather.found()
+    }
+
+    fn search(&self, query: &Query, is_searched: impl Fn(&RoomKey) -> bool, boot: Boot) -> Hits {
+        let mut found = BTreeMap::new();
+        for (key, room) in self.rooms.iter().filter(|(key, _)| query.scope.has(key) && is_searched(key)) {
+            for (first, (floor, group)) in &room.groups {
+                let mut ts = *floor;
+                for (at, record) in group.records(boot).enumerate() {
+                    ts = ts.max(record.ts);
+                    let seq = Seq(first.0 + at as u64);
+                    let is_there = seq >= room.oldest && !room.done.contains(&seq) && ts <= query.until;
+                    if is_there && Words::of_body(record.body).holds(&query.words) {
+                        let mut draft = GroupDraft::new(boot);
+                        draft.push(&Record { ts, ..record });
+                        let hit = Hit { room: key.clone(), epoch: room.epoch.clone(), seq, message: draft.seal() };
+                        found.insert(room.places[first].0 + at as u64, hit);
+                    }
+                }
+            }
+        }
+        let more = found.len() > query.count;
+        Hits { hits: found.into_values().rev().take(query.count).collect(), more }
     }
 
     fn states(&self) -> Vec<RoomState> {
