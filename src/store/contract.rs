@@ -6,5 +6,6 @@
 mod cases;
 mod model;
 pub(super) mod rig;
+mod searches;
 
 use rig::{Engine, Rig, Running, Said};

@@ -4,6 +4,8 @@
 //! are, when a read is answered, and when all of it fails. It keeps the promises of the contract and is tried by the same
 //! suite as the engines.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::model::{Epoch, Seq};
 
-use super::gather::Gather;
 use super::{
-    Boot, Committed, Contents, Event, Found, Group, GroupDraft, Hit, Hits, KnownKey, Lag, Pos, Query, ReadError,
-    Record, Refused, Retention, RoomKey, RoomState, Searched, Store, Stretch, Ticket, Words, Write,
+    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey,
+    RoomState, Searched, Store, Stretch, Ticket, Write,
 };
 
 /// Events that may wait for a test to look at them.
@@ -371,43 +372,6 @@ impl Disk {
         }
         room.done = room.done.split_off(&room.oldest);
         (room.oldest != before).then(|| Event::Trimmed(key.clone(), room.oldest))
-    }
-
-    fn read(&self, stretch: &Stretch, boot: Boot) -> Found {
-        let Some(room) = self.rooms.get(&stretch.room) else { return Found::default() };
-        let mut gather = Gather::new(stretch, boot, room.oldest, room.newest);
-        let mut go_on = gather.range().is_some();
-        let mut take = |(first, (floor, group)): (&Seq, &(u64, Arc<Group>))| {
-            go_on = go_on && gather.take(*first, *floor, group, |seq| room.done.contains(&seq));
-        };
-        if stretch.is_forward {
-            room.groups.iter().for_each(&mut take);
-        } else {
-            room.groups.iter().rev().for_each(&mut take);
-        }
-        gather.found()
-    }
-
-    fn search(&self, query: &Query, is_searched: impl Fn(&RoomKey) -> bool, boot: Boot) -> Hits {
-        let mut found = BTreeMap::new();
-        for (key, room) in self.rooms.iter().filter(|(key, _)| query.scope.has(key) && is_searched(key)) {
-            for (first, (floor, group)) in &room.groups {
-                let mut ts = *floor;
-                for (at, record) in group.records(boot).enumerate() {
-                    ts = ts.max(record.ts);
-                    let seq = Seq(first.0 + at as u64);
-                    let is_there = seq >= room.oldest && !room.done.contains(&seq) && ts <= query.until;
-                    if is_there && Words::of_body(record.body).holds(&query.words) {
-                        let mut draft = GroupDraft::new(boot);
-                        draft.push(&Record { ts, ..record });
-                        let hit = Hit { room: key.clone(), epoch: room.epoch.clone(), seq, message: draft.seal() };
-                        found.insert(room.places[first].0 + at as u64, hit);
-                    }
-                }
-            }
-        }
-        let more = found.len() > query.count;
-        Hits { hits: found.into_values().rev().take(query.count).collect(), more }
     }
 
     fn states(&self) -> Vec<RoomState> {

@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::common::{Client, DEADLINE, Event, TestServer, rule};
 
@@ -168,21 +170,61 @@ fn what_a_private_room_holds_is_found_by_those_alone_who_may_read_it() {
 }
 
 #[test]
-fn what_was_redacted_or_deleted_is_not_found_from_then_on() {
+fn what_was_redacted_is_not_found_from_then_on() {
     let server = TestServer::start();
     let mut ada = server.hello("ada");
     ada.publish("lobby", "needle one");
     ada.publish("lobby", "needle two");
-    ada.done(json!({"op": "create", "room": "shed", "topic": "hay"}));
     assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))).len(), 2);
     ada.done(json!({"op": "redact", "room": "lobby", "seq": 2}));
     assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle one"]);
-    ada.publish("shed", "needle three");
-    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle three", "needle one"]);
-    ada.done(json!({"op": "delete", "room": "shed"}));
-    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle one"]);
-    ada.publish("shed", "hay");
-    assert_eq!(bodies(&search(&mut ada, json!({"room": "shed", "query": "needle"}))), [""; 0]);
+    let page = ada.done(json!({"op": "history", "room": "lobby", "after": 1}));
+    assert_eq!(page["messages"][0]["redacted"], true, "{}", page.raw);
+    assert_eq!(bodies(&search(&mut ada, json!({"room": "lobby", "query": "two"}))), [""; 0]);
+}
+
+#[test]
+fn what_was_said_before_a_restart_is_found_also_where_the_index_was_lost() {
+    let data = TempDir::new().expect("the folder for temporary files can be written");
+    let start = || TestServer::with(|config| data.path().clone_into(&mut config.data.dir));
+    let server = start();
+    let mut ada = server.hello("ada");
+    ada.publish("lobby", "needle one");
+    drop((ada, server));
+    let server = start();
+    let mut ada = server.hello("ada");
+    ada.publish("lobby", "needle two");
+    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle two", "needle one"]);
+    drop((ada, server));
+    let index = data.path().join("search.db");
+    std::fs::remove_file(&index).expect("there is one");
+    let server = start();
+    let mut ada = server.hello("ada");
+    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle two", "needle one"]);
+    drop((ada, server));
+    std::fs::write(&index, "no database at all").expect("it can be written");
+    let server = start();
+    let mut ada = server.hello("ada");
+    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle two", "needle one"]);
+}
+
+#[test]
+fn a_reload_turns_the_search_of_rooms_off() {
+    let server = TestServer::start();
+    let mut ada = server.hello("ada");
+    ada.publish("lobby", "needle");
+    assert_eq!(bodies(&search(&mut ada, json!({"query": "needle"}))), ["needle"]);
+    let mut config = server.config().clone();
+    let mut quiet = rule("lobby");
+    quiet.search = Some(false);
+    config.rooms.push(quiet);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(server.reloader().reload(config));
+    let until = Instant::now() + DEADLINE;
+    while !bodies(&search(&mut ada, json!({"query": "needle"}))).is_empty() {
+        assert!(Instant::now() < until, "the reload comes in time");
+    }
+    ada.refused(json!({"op": "search", "room": "lobby", "query": "needle"}), "unavailable");
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl<'a> Rig<'a> {
     }
 
     /// Searches and waits for what is found, again as long as there is no index.
-    pub(in crate::store) fn search(&mut self, query: Query) -> Hits {
+    pub(in crate::store) fn search(&mut self, query: &Query) -> Hits {
         let begun = Instant::now();
         while begun.elapsed() < DEADLINE {
             match self.try_search(query.clone()) {
@@ -211,7 +211,7 @@ impl<'a> Rig<'a> {
 
     /// What all rooms have of some words.
     pub(in crate::store) fn finds(&mut self, words: &str) -> Hits {
-        self.search(query(words))
+        self.search(&query(words))
     }
 
     /// All that a room holds, as numbers and words.

@@ -195,18 +195,18 @@ impl Follower {
         let mut only = None;
         if let Scope::Room(room) = &query.scope {
             let Some(id) = self.source.id(&room.0).map_err(Fault::Messages)? else { return Ok(Hits::default()) };
-            only = Some(self.index.parts_of(id).map_err(Fault::Index)?);
+            only = Some(self.index.parts_of(id).map_err(Fault::Query)?);
             expression = format!("\"{}\" {expression}", room_token(id));
         }
-        let parts = self.index.parts(query.until).map_err(Fault::Index)?;
+        let parts = self.index.parts(query.until).map_err(Fault::Query)?;
         let mut look = self.source.look(boot).map_err(Fault::Messages)?;
         let (mut found, mut bytes, mut looked_at) = (Hits::default(), 0, 0);
         for part in parts.into_iter().filter(|part| only.as_ref().is_none_or(|only| only.contains(&part.id))) {
             let sql = format!("SELECT rowid FROM part_{0} WHERE part_{0} MATCH ?1 ORDER BY rowid DESC", part.id);
-            let mut statement = self.index.connection.prepare_cached(&sql).map_err(Fault::Index)?;
-            let mut rows = statement.query([&expression]).map_err(Fault::Index)?;
-            while let Some(row) = rows.next().map_err(Fault::Index)? {
-                let pos = row.get::<_, i64>(0).map_err(Fault::Index)?.cast_unsigned();
+            let mut statement = self.index.connection.prepare_cached(&sql).map_err(Fault::Query)?;
+            let mut rows = statement.query([&expression]).map_err(Fault::Query)?;
+            while let Some(row) = rows.next().map_err(Fault::Query)? {
+                let pos = row.get::<_, i64>(0).map_err(Fault::Query)?.cast_unsigned();
                 looked_at += 1;
                 if looked_at > LOOKED_AT {
                     found.more = true;
@@ -241,6 +241,12 @@ fn is_of(state: &State, source: &mut Source, store: &[u8], end: u64) -> Result<O
         return Ok(Some("the messages are not those that it is of".to_owned()));
     }
     Ok(None)
+}
+
+/// Whether an error says that what is in the file is broken.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as Code;
+    matches!(error.sqlite_error_code(), Some(Code::DatabaseCorrupt | Code::NotADatabase))
 }
 
 fn anew(path: &Path, old: Index) -> Result<Index, Fault> {

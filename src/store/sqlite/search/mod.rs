@@ -49,6 +49,9 @@ pub(super) enum Fault {
     /// The index cannot be read or written.
     #[error("the index cannot be used: {0}")]
     Index(rusqlite::Error),
+    /// The index cannot be asked.
+    #[error("the index cannot be asked: {0}")]
+    Query(rusqlite::Error),
     /// The files of the index cannot be taken away.
     #[error("the index cannot be removed: {0}")]
     File(std::io::Error),
@@ -62,9 +65,16 @@ impl Fault {
     fn is_mendable(&self) -> bool {
         match self {
             Self::Index(error) => follow::is_damage(error),
+            // Whatever somebody searches for, it never costs the index.
+            Self::Query(error) => follow::is_corruption(error),
             Self::Lost => true,
             Self::Messages(_) | Self::File(_) => false,
         }
+    }
+
+    /// What somebody is told who searches.
+    fn told(&self) -> Unsearchable {
+        if self.is_mendable() { Unsearchable::Building } else { Unsearchable::Failed }
     }
 }
 
@@ -90,6 +100,8 @@ struct Run {
     /// When it is tried again after a failure.
     retry_at: Option<Instant>,
     wait: Duration,
+    /// What is said as long as there is no whole index.
+    told: Unsearchable,
 }
 
 impl Searcher {
@@ -105,6 +117,7 @@ impl Searcher {
             sweep_at: Instant::now() + SWEEP,
             retry_at: None,
             wait: FIRST_WAIT,
+            told: Unsearchable::Building,
         };
         loop {
             let done = match self.desk.next(run.patience(), run.due.is_none() && !run.is_behind) {
@@ -158,7 +171,7 @@ impl Searcher {
             tracing::info!("all messages can be searched");
         }
         run.due = None;
-        (run.retry_at, run.wait) = (None, FIRST_WAIT);
+        (run.retry_at, run.wait, run.told) = (None, FIRST_WAIT, Unsearchable::Building);
         self.note_lag(run);
         Ok(())
     }
@@ -175,6 +188,7 @@ impl Searcher {
     fn failed(&self, run: &mut Run, fault: &Fault) {
         tracing::error!(%fault, path = %self.path.display(), "searching has failed");
         run.follower = None;
+        run.told = fault.told();
         if fault.is_mendable()
             && let Err(fault) = Follower::remove(&self.path)
         {
@@ -188,12 +202,12 @@ impl Searcher {
     /// Answers a search, with what has come so far taken in where that is little.
     fn answer(&self, run: &mut Run, ticket: Ticket, query: &Query) -> Result<(), Fault> {
         let done = if run.retry_at.is_none() { self.step(run) } else { Ok(()) };
-        let found = match (&done, &mut run.follower) {
-            (Err(_), _) => Err(Unsearchable::Failed),
+        let why = match (&done, &mut run.follower) {
             (Ok(()), Some(follower)) if follower.is_whole() => return self.find(follower, ticket, query),
-            (Ok(()), _) => Err(Unsearchable::Building),
+            (Err(fault), _) => fault.told(),
+            (Ok(()), _) => run.told.clone(),
         };
-        self.say(ticket, found);
+        self.say(ticket, Err(why));
         done
     }
 
@@ -204,7 +218,7 @@ impl Searcher {
             let (before, hits) = match found {
                 Ok(found) => found,
                 Err(fault) => {
-                    self.say(ticket, Err(Unsearchable::Failed));
+                    self.say(ticket, Err(fault.told()));
                     return Err(fault);
                 }
             };

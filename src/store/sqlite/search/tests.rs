@@ -165,10 +165,10 @@ fn many_parts_are_searched_as_one_and_what_is_let_go_goes_with_them() {
     assert_eq!(hits.hits.len() as u64, messages.div_ceil(1_000));
     let seqs: Vec<u64> = hits.hits.iter().map(|hit| hit.seq.0).collect();
     assert!(seqs.is_sorted_by(|a, b| a > b), "newest first over all parts");
-    let hits = rig.search(Query { count: 2, until: 1_000 + 40_000, ..query("w7") });
+    let hits = rig.search(&Query { count: 2, until: 1_000 + 40_000, ..query("w7") });
     assert_eq!(hits.hits.iter().map(|hit| hit.seq.0).collect::<Vec<_>>(), [39_008, 38_008]);
     let scope = Scope::Room(lab.clone());
-    assert_eq!(rig.search(Query { scope, ..query("straw") }).hits.len(), 0);
+    assert_eq!(rig.search(&Query { scope, ..query("straw") }).hits.len(), 0);
     assert_eq!(rig.running().store.lag().messages, 0);
     rig.done(|ticket| Write::Delete { ticket, room: ops.clone() });
     assert_eq!(rig.finds("straw").hits.len(), 0);
