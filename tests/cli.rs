@@ -109,7 +109,7 @@ fn wrong_arguments_exit_with_2_and_help_with_0() {
     assert_eq!(code(&linehub(&[], &[])), 2);
     let help = linehub(&["--help"], &[]);
     assert_eq!(code(&help), 0);
-    for subcommand in ["serve", "check", "ping"] {
+    for subcommand in ["serve", "check", "ping", "reindex"] {
         assert!(text(&help.stdout).contains(subcommand));
         assert_eq!(code(&linehub(&[subcommand, "--help"], &[])), 0);
     }
@@ -187,4 +187,41 @@ fn ping_gives_up_on_a_server_that_says_nothing() {
     let output = linehub(&["ping", &local(&silent).to_string(), "--timeout", "50ms"], &[]);
     assert_eq!(code(&output), 1);
     assert!(text(&output.stderr).contains("no answer in time"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn reindex_makes_an_index_of_what_is_there_and_nothing_of_what_is_not() {
+    let data = tempfile::TempDir::new().expect("the folder for temporary files can be written");
+    let path = data.path().to_str().expect("the path is UTF-8");
+    let output = linehub(&["reindex", "--data", path], &[]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stderr).contains("there are no messages"), "{}", text(&output.stderr));
+    assert_eq!(data.path().read_dir().expect("it is there").count(), 0, "nothing is made of a wrong folder");
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    drop(listener);
+    let mut server = Command::new(env!("CARGO_BIN_EXE_linehub"))
+        .args(["serve", "--data", path, "--listen", &address])
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut printed = BufReader::new(server.stdout.take().expect("it is piped"));
+    printed.read_line(&mut String::new()).expect("it says where it listens");
+    let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+    let lines = "{\"op\":\"send\",\"room\":\"lobby\",\"body\":\"needle\"}\n{\"op\":\"quit\"}\n";
+    stream.write_all(lines.as_bytes()).expect("it reads");
+    BufReader::new(&stream).read_line(&mut String::new()).expect("it says goodbye");
+    let taken = linehub(&["reindex", "--data", path], &[]);
+    assert_eq!(code(&taken), 1);
+    assert!(text(&taken.stderr).contains("in use by another server"), "{}", text(&taken.stderr));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::TERM)
+        .expect("it runs");
+    server.wait().expect("it ends");
+
+    std::fs::write(data.path().join("search.db"), "garbage").expect("it can be written");
+    let output = linehub(&["reindex", "--data", path], &[]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(": 1 messages in "), "{}", text(&output.stdout));
 }

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod logs;
 mod ping;
+mod reindex;
 mod serve;
 
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a server whether it answers: exit code 0 if so, 1 if not
     Ping(ping::PingArgs),
+    /// Make the index of searches anew, while no server uses it
+    Reindex(ReindexArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -55,6 +58,23 @@ struct ServeArgs {
     /// What is logged: a level, or levels by part, as `warn,linehub=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+}
+
+/// Where the messages are, and which rooms are searched.
+#[derive(Args)]
+struct ReindexArgs {
+    /// Configuration file [default: `$LINEHUB_CONFIG`, else the built-in defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of what outlives the process
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl From<ReindexArgs> for Layers {
+    fn from(args: ReindexArgs) -> Self {
+        Self { file: args.config, variables: std::env::vars_os().collect(), data: args.data, ..Self::default() }
+    }
 }
 
 /// The words of `--log-format`.
@@ -96,6 +116,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args.into()),
         Command::Check(args) => return check::run(&args),
         Command::Ping(args) => ping::run(&args),
+        Command::Reindex(args) => reindex::run(&args.into()),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -207,7 +207,7 @@ pub struct RoomRule {
     pub ack_wait: Option<Duration>,
     /// See [`Settings::max_deliver`].
     pub max_deliver: Option<u32>,
-    /// Whether the room can be searched: never, as long as nothing can.
+    /// Whether messages of the rooms that are on disk can be searched.
     pub search: Option<bool>,
 }
 
@@ -346,6 +346,12 @@ impl Config {
             ack_wait: found.and_then(|rule| rule.ack_wait).unwrap_or(self.queue.ack_wait),
             max_deliver: found.and_then(|rule| rule.max_deliver).unwrap_or(self.queue.max_deliver),
         }
+    }
+
+    /// Whether a room can be searched where it is on disk, however it came into being.
+    pub fn searches(&self, room: &RoomName) -> bool {
+        let found = self.rooms.iter().find(|rule| rule.pattern.matches(room));
+        found.and_then(|rule| rule.search).unwrap_or(true)
     }
 
     /// The settings of the direct messages between two: what a plain room has, since no pattern names them.

@@ -133,7 +133,7 @@ pub(super) const ROOMS: &[Entry<RoomRule>] = entries! {
     keep_age = |v| v.duration(Duration::ZERO, "").map(Some);
     ack_wait = |v| v.duration(MS, "no worker could ever ack").map(Some);
     max_deliver = |v| v.count(1..=MILLION, "").map(Some);
-    search = |v| search(v).map(Some);
+    search = |v| v.flag().map(Some);
 };
 
 /// The address of a listener.
@@ -157,12 +157,4 @@ fn guests(value: &Value<'_>) -> Result<bool, String> {
         Ok(true) => Ok(true),
         _ => Err("can only be `true`: this version has no accounts, so everyone is a guest".to_owned()),
     }
-}
-
-/// No room can be searched yet.
-fn search(value: &Value<'_>) -> Result<bool, String> {
-    if value.flag()? {
-        return Err("can only be `false`: this version cannot search".to_owned());
-    }
-    Ok(false)
 }

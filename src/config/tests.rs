@@ -207,7 +207,6 @@ fn settings_that_do_not_fit_together_are_refused_where_they_can_be_mended() {
         ("[limits]\nmemory_history_bytes = 4096", "F:2:24: `limits.memory_history_bytes` takes at least `max_line`"),
         ("[auth]\nguests = 'read'", "F:2:10: `auth.guests` can only be `true`: this version has no accounts"),
         ("[tls]\ncert = 'a.pem'", "F:1:2: there is no table or key `tls`: this version does not speak TLS"),
-        ("[[rooms]]\npattern='a'\nsearch=true", "F:3:8: `search` can only be `false`: this version cannot search"),
         ("[server]\nshutdown_timeout = '0'", "F:2:20: `server.shutdown_timeout` takes at least 1ms, not \"0\""),
         ("[server]\nresume_window = '40000d'", "F:2:17: `server.resume_window` takes at most `\"36500d\"`"),
         (

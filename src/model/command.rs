@@ -85,6 +85,8 @@ pub enum Command {
     Redact(Arc<RoomName>, Seq),
     /// Read what was said.
     History(Box<History>),
+    /// Look for words in what was said.
+    Search(Box<Search>),
     /// Who is in a room, or on the server.
     Who(Option<Arc<RoomName>>, Box<Page<Nick>>),
     /// Which rooms there are.
@@ -125,6 +127,7 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Redact(..) => "redact",
             Self::History(_) => "history",
+            Self::Search(_) => "search",
             Self::Who(..) => "who",
             Self::Rooms(..) => "rooms",
             Self::Topic(..) => "topic",
@@ -146,6 +149,7 @@ impl Command {
             Self::Nack(work) => return Some(&work.0),
             Self::Create(create) => return Some(&create.room),
             Self::Who(room, _) => return room.as_ref(),
+            Self::Search(search) => return search.room.as_ref(),
             Self::Join(join) => &join.target,
             Self::Leave(target) => target,
             Self::Request(request) => return request.place.room(),
@@ -312,6 +316,19 @@ pub struct History {
     pub before: Option<Seq>,
     /// Nothing older, in Unix milliseconds.
     pub since: Option<u64>,
+    /// Nothing newer, in Unix milliseconds.
+    pub until: Option<u64>,
+    /// So many at most.
+    pub limit: u32,
+}
+
+/// Words to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Where; in all rooms where there is none.
+    pub room: Option<Arc<RoomName>>,
+    /// What somebody wrote to be found.
+    pub query: Box<str>,
     /// Nothing newer, in Unix milliseconds.
     pub until: Option<u64>,
     /// So many at most.

@@ -152,6 +152,8 @@ pub enum Event {
     },
     /// A stretch of the past.
     History(Tag, Box<HistoryPage>),
+    /// Messages that were looked for; on the wire it is a `history` too.
+    Found(Tag, Box<FoundPage>),
     /// Who is there.
     Who {
         /// Of the request.
@@ -311,6 +313,17 @@ pub struct HistoryPage {
     pub more: bool,
 }
 
+/// What a search found.
+#[derive(Debug)]
+pub struct FoundPage {
+    /// The room that was searched, with its newest number and its numbering; none where all were.
+    pub room: Option<(Arc<RoomName>, Seq, Epoch)>,
+    /// The messages, newest first, as lines of chunks.
+    pub messages: Vec<(Arc<Chunk>, u32)>,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
 /// One line of `who`.
 #[derive(Debug)]
 pub struct MemberInfo {
@@ -365,6 +378,9 @@ impl Event {
                 result.as_ref().map_or_else(Bytes::len, Bytes::len) + headers.as_ref().map_or(0, Bytes::len)
             }
             Self::History(_, page) => {
+                page.messages.iter().map(|(chunk, line)| chunk.message(*line as usize).line.len()).sum()
+            }
+            Self::Found(_, page) => {
                 page.messages.iter().map(|(chunk, line)| chunk.message(*line as usize).line.len()).sum()
             }
             Self::Who { members, .. } => members.len() * 128,

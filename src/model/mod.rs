@@ -14,8 +14,10 @@ mod settings;
 
 pub use chunk::{Chunk, Draft, Line, Message, Rendition, Sender};
 pub use code::{ByeReason, Code};
-pub use command::{Ask, Command, Create, Hello, History, Join, Outcome, Page, Part, Reply, Request, Send, Span, Start};
-pub use event::{ErrorEvent, Event, HistoryPage, Item, MemberInfo, OkEvent, RoomInfo, Welcome, Wire};
+pub use command::{
+    Ask, Command, Create, Hello, History, Join, Outcome, Page, Part, Reply, Request, Search, Send, Span, Start,
+};
+pub use event::{ErrorEvent, Event, FoundPage, HistoryPage, Item, MemberInfo, OkEvent, RoomInfo, Welcome, Wire};
 pub use id::{ConnId, Epoch, Identity, Seq, SessionKey, Tag};
 pub use name::{NameError, Nick, Pattern, Place, RoomName, Target};
 pub use settings::{HistoryKind, Kind, Settings};

@@ -41,6 +41,11 @@ impl Router {
                 }
                 self.read_again();
             }
+            Said::Found(ticket, found) => {
+                if let Some(then) = self.disk.searches.remove(&ticket) {
+                    then(self, found);
+                }
+            }
             Said::Restored(contents) => self.restored(*contents),
         }
     }

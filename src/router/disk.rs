@@ -17,7 +17,8 @@ use super::publish::{CHUNK_BYTES, gone};
 use crate::model::{Code, ConnId, ErrorEvent, Kind, RoomName, Send, Seq, Tag};
 use crate::room::{Key, Room, Task};
 use crate::store::{
-    Boot, Found, GroupDraft, Pos, ReadError, Record, Retention, RoomKey, Store, Stretch, Ticket, Write,
+    Boot, Found, GroupDraft, Hits, Pos, Query, ReadError, Record, Retention, RoomKey, Searched, Store, Stretch, Ticket,
+    Unsearchable, Write,
 };
 
 /// What a message costs on its way beside its text.
@@ -32,6 +33,9 @@ pub(super) type Then = Box<dyn FnOnce(&mut Router, bool) + std::marker::Send>;
 
 /// What is done once the store has answered a read.
 pub(super) type ThenRead = Box<dyn FnOnce(&mut Router, Result<Found, ReadError>) + std::marker::Send>;
+
+/// What is done once the store has answered a search.
+pub(super) type ThenFound = Box<dyn FnOnce(&mut Router, Result<Hits, Unsearchable>) + std::marker::Send>;
 
 /// What a hall on disk has beside its room.
 #[derive(Debug, Default)]
@@ -123,6 +127,7 @@ pub(super) struct Disk {
     pub appends: HashMap<Ticket, Flight>,
     pub writes: HashMap<Ticket, Then>,
     pub reads: HashMap<Ticket, ThenRead>,
+    pub searches: HashMap<Ticket, ThenFound>,
     /// Reads of those who are behind, each with a number of its own.
     readings: u64,
     /// Those for whom the store had no room, longest first.
@@ -152,6 +157,7 @@ impl Disk {
             appends: HashMap::new(),
             writes: HashMap::new(),
             reads: HashMap::new(),
+            searches: HashMap::new(),
             readings: 0,
             unread: VecDeque::new(),
             unfilled: VecDeque::new(),
@@ -279,6 +285,24 @@ impl Router {
             self.disk.reads.insert(ticket, then);
         }
         is_taken
+    }
+
+    /// Has messages looked for, and `then` what is to be done with them; whether the store takes it.
+    pub(super) fn find(&mut self, query: Query, then: ThenFound) -> bool {
+        let ticket = self.disk.ticket();
+        let Some(store) = &self.disk.store else { return false };
+        let is_taken = store.search(ticket, query).is_ok();
+        if is_taken {
+            self.disk.searches.insert(ticket, then);
+        }
+        is_taken
+    }
+
+    /// Tells the store which rooms are searched.
+    pub(super) fn index(&self, rooms: Searched) {
+        if let Some(store) = &self.disk.store {
+            store.index(rooms);
+        }
     }
 
     /// Hands the round's batch to the store.

@@ -108,6 +108,7 @@ impl Router {
             Command::Delete(room) => self.delete(id, tag, &self.as_written(id, &room)),
             Command::Redact(room, seq) => self.redact(id, tag, &self.as_written(id, &room), seq),
             Command::History(history) => self.history(id, tag, &history),
+            Command::Search(search) => self.search(id, tag, &search),
             Command::Who(room, page) => self.who(id, tag, room.map(|room| self.as_written(id, &room)), &page),
             Command::Rooms(pattern, page) => {
                 self.rooms(id, tag, pattern.as_deref(), &page);

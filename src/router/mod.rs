@@ -28,6 +28,7 @@ mod requests;
 mod rest;
 mod rights;
 mod saved;
+mod search;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -141,6 +142,7 @@ impl Router {
     /// Takes new settings for what is decided from now on.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.config = config;
+        self.index_rooms();
     }
 
     /// How long a shutdown waits for the store: half of what it has, so that there is time to say goodbye.

@@ -64,6 +64,7 @@ impl Router {
         }
         self.restore_keys(&contents.keys);
         self.refill();
+        self.index_rooms();
         self
     }
 

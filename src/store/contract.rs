@@ -6,6 +6,7 @@
 mod cases;
 mod model;
 pub(super) mod rig;
+mod searches;
 mod stretches;
 
 use rig::{Engine, Rig, Running, Said};

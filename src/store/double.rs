@@ -4,6 +4,8 @@
 //! are, when a read is answered, and when all of it fails. It keeps the promises of the contract and is tried by the same
 //! suite as the engines.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::model::{Epoch, Seq};
 
-use super::gather::Gather;
 use super::{
-    Boot, Committed, Contents, Event, Found, Group, KnownKey, Pos, ReadError, Refused, Retention, RoomKey, RoomState,
-    Store, Stretch, Ticket, Write,
+    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey,
+    RoomState, Searched, Store, Stretch, Ticket, Write,
 };
 
 /// Events that may wait for a test to look at them.
@@ -34,6 +35,8 @@ struct Inner {
     boot: Option<Boot>,
     waiting: VecDeque<Vec<Write>>,
     reads: VecDeque<(Ticket, Stretch)>,
+    searches: VecDeque<(Ticket, Query)>,
+    searched: Option<Searched>,
     refusing: Option<Refused>,
     failing_reads: Option<ReadError>,
 }
@@ -55,8 +58,10 @@ struct Room {
     last_ts: u64,
     last_pos: Pos,
     keep: Retention,
-    /// By first number: the floor, the messages and the place of the first.
-    groups: BTreeMap<Seq, (u64, Arc<Group>, Pos)>,
+    /// By first number: the floor and the messages.
+    groups: BTreeMap<Seq, (u64, Arc<Group>)>,
+    /// The places of the groups, by first number.
+    places: BTreeMap<Seq, Pos>,
     done: BTreeSet<Seq>,
 }
 
@@ -189,7 +194,12 @@ impl Double {
             let failed = inner.failing_reads.clone().map(Err);
             Event::Read(ticket, failed.unwrap_or_else(|| Ok(inner.disk.read(&stretch, boot))))
         };
-        let answers: Vec<_> = reads.into_iter().map(answer).collect();
+        let mut answers: Vec<_> = reads.into_iter().map(answer).collect();
+        let searches: Vec<_> = inner.searches.drain(..).collect();
+        for (ticket, query) in searches {
+            let is_searched = |room: &RoomKey| inner.searched.as_ref().is_some_and(|searched| searched.has(room));
+            answers.push(Event::Found(ticket, Ok(inner.disk.search(&query, is_searched, boot))));
+        }
         drop(inner);
         self.say_all(answers);
     }
@@ -246,6 +256,23 @@ impl Store for Double {
         inner.reads.push_back((ticket, stretch));
         Ok(())
     }
+
+    fn search(&self, ticket: Ticket, query: Query) -> Result<(), Refused> {
+        let mut inner = self.inner();
+        if inner.refusing == Some(Refused::Full) {
+            return Err(Refused::Full);
+        }
+        inner.searches.push_back((ticket, query));
+        Ok(())
+    }
+
+    fn index(&self, rooms: Searched) {
+        self.inner().searched = Some(rooms);
+    }
+
+    fn lag(&self) -> Lag {
+        Lag::default()
+    }
 }
 
 impl Disk {
@@ -286,6 +313,7 @@ impl Disk {
             last_pos: Pos(0),
             keep,
             groups: BTreeMap::new(),
+            places: BTreeMap::new(),
             done: BTreeSet::new(),
         });
         let (first, floor) = (room.newest.next(), room.last_ts);
@@ -294,7 +322,8 @@ impl Disk {
         room.newest = Seq(room.newest.0 + count);
         room.last_ts = floor.max(group.last_ts());
         room.last_pos = Pos(self.end + count);
-        room.groups.insert(first, (floor, Arc::clone(group), Pos(self.end + 1)));
+        room.groups.insert(first, (floor, Arc::clone(group)));
+        room.places.insert(first, Pos(self.end + 1));
         for (seq, record) in (first.0..).map(Seq).zip(group.records(Boot(0))) {
             let known = record.key.map(|key| KnownKey { key, seq, ts: floor.max(record.ts) });
             self.keys.extend(known.map(|known| (key.clone(), known)));
@@ -310,7 +339,7 @@ impl Disk {
     fn redact(&mut self, key: &RoomKey, seq: Seq) {
         self.keys.retain(|(room, known)| room != key || known.seq != seq);
         let group = self.rooms.get_mut(key).and_then(|room| room.groups.range_mut(..=seq).next_back());
-        if let Some((first, (_, group, _))) = group {
+        if let Some((first, (_, group))) = group {
             *group = Arc::new(group.redacted((seq.0 - first.0) as usize));
         }
     }
@@ -332,8 +361,8 @@ impl Disk {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = if keep.age.is_zero() { 0 } else { now.saturating_sub(keep.age).as_millis() as u64 };
-        let mut bytes: u64 = room.groups.values().map(|(_, group, _)| group.bytes().len() as u64).sum();
-        while let Some((&first, (floor, group, _))) = room.groups.first_key_value() {
+        let mut bytes: u64 = room.groups.values().map(|(_, group)| group.bytes().len() as u64).sum();
+        while let Some((&first, (floor, group))) = room.groups.first_key_value() {
             let end = Seq(first.0 + u64::from(group.count()));
             let is_too_much = keep.bytes > 0 && bytes > keep.bytes && room.groups.len() > 1;
             let is_too_old = group.last_ts().max(*floor) < since;
@@ -346,23 +375,6 @@ impl Disk {
         }
         room.done = room.done.split_off(&room.oldest);
         (room.oldest != before).then(|| Event::Trimmed(key.clone(), room.oldest))
-    }
-
-    fn read(&self, stretch: &Stretch, boot: Boot) -> Found {
-        let Some(room) = self.rooms.get(&stretch.room) else { return Found::default() };
-        let mut gather = Gather::new(stretch, boot, room.oldest, room.newest);
-        let mut go_on = gather.range().is_some();
-        let mut take = |(first, (floor, group, pos)): (&Seq, &(u64, Arc<Group>, Pos))| {
-            let is_behind = |seq: Seq| pos.0 + (seq.0 - first.0) > stretch.after.0;
-            let is_out = |seq: Seq| !is_behind(seq) || room.done.contains(&seq);
-            go_on = go_on && gather.take(*first, *floor, group, is_out);
-        };
-        if stretch.is_forward {
-            room.groups.iter().for_each(&mut take);
-        } else {
-            room.groups.iter().rev().for_each(&mut take);
-        }
-        gather.found()
     }
 
     fn states(&self) -> Vec<RoomState> {

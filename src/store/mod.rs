@@ -15,6 +15,9 @@
 //!   [`Event::Restored`]; the tickets in flight are answered with [`Event::Failed`], their outcome unknown.
 //! - What was told is read by every read given in afterwards, and no read is answered with a message before it was told.
 //! - The time of a message is never below that of the one before it in its room.
+//! - A search finds what is there and was told, the newest first, and holds all that is wanted; it may miss the newest messages for
+//!   some seconds. What was redacted, deleted or let go is never found: not by an answer that comes behind the telling of it.
+//!   No search costs a write anything but its share of the machine.
 
 #[cfg(test)]
 mod contract;
@@ -22,7 +25,9 @@ mod contract;
 mod double;
 mod gather;
 mod record;
+mod search;
 pub mod sqlite;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +38,8 @@ use crate::model::{Chunk, Epoch, Place, Seq};
 #[cfg(test)]
 pub use double::{Disk, Double};
 pub use record::{Boot, Group, GroupDraft, Record};
+pub use search::{Hit, Hits, Lag, Query, Scope, Searched, Unsearchable};
+pub use words::Words;
 
 /// A room as the store knows it: the compared form of its name, or the pair whose direct messages it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -202,6 +209,8 @@ pub enum Event {
     Trimmed(RoomKey, Seq),
     /// What was read, or why not.
     Read(Ticket, Result<Found, ReadError>),
+    /// What was found, or why not.
+    Found(Ticket, Result<Hits, Unsearchable>),
     /// The store is well again after a failure, and this is what is there; the values beside the messages are left out.
     Restored(Box<Contents>),
 }
@@ -279,4 +288,14 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Takes a read or refuses it, at once.
     fn read(&self, ticket: Ticket, stretch: Stretch) -> Result<(), Refused>;
+
+    /// Takes a search or refuses it, at once; answered by [`Event::Found`].
+    fn search(&self, ticket: Ticket, query: Query) -> Result<(), Refused>;
+
+    /// Says which rooms are searched from now on. Before that was said none is; what was said in a room while it was not
+    /// searched need not be found later.
+    fn index(&self, rooms: Searched);
+
+    /// How far searches are behind.
+    fn lag(&self) -> Lag;
 }

@@ -19,4 +19,5 @@ mod patterns;
 mod queues;
 mod requests;
 mod rooms;
+mod search;
 mod suite;

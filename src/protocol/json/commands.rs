@@ -12,8 +12,8 @@ use super::names::Names;
 use super::op::Op;
 use super::{number, scan, settings};
 use crate::model::{
-    Ask, Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Send, SessionKey,
-    Span, Start, Tag, Target,
+    Ask, Command, Epoch, Hello, History, Join, Nick, Page, Part, Pattern, Reply, Request, RoomName, Search, Send,
+    SessionKey, Span, Start, Tag, Target,
 };
 use crate::protocol::Intake;
 
@@ -34,6 +34,9 @@ const REQ_BYTES_MAX: usize = 64;
 
 /// What a topic may take, so that a listing of rooms has room for many.
 pub(super) const TOPIC_BYTES_MAX: usize = 1_024;
+
+/// What may be searched for at once: some sentences.
+const QUERY_BYTES_MAX: usize = 1_024;
 
 /// Bytes of the words that somebody leaves with: a sentence.
 const REASON_BYTES_MAX: usize = 256;
@@ -91,6 +94,7 @@ impl Reading<'_> {
                 Command::Redact(self.room()?, seq)
             }
             Op::History => self.history()?,
+            Op::Search => self.search()?,
             Op::Who => self.who()?,
             Op::Rooms => self.rooms()?,
             Op::Topic => {
@@ -108,8 +112,7 @@ impl Reading<'_> {
                 let reason = frame.text_of(Key::Reason, 0..=REASON_BYTES_MAX)?;
                 Command::Quit { asked: true, reason: reason.map(Into::into) }
             }
-            Op::Search
-            | Op::Register
+            Op::Register
             | Op::Login
             | Op::Password
             | Op::Invite
@@ -276,6 +279,18 @@ impl Reading<'_> {
             limit: self.limit(HISTORY_LIMIT)?,
         };
         Ok(Command::History(Box::new(history)))
+    }
+
+    fn search(&mut self) -> Result<Command, Refusal> {
+        let frame = self.frame;
+        let query = frame.text_of(Key::Query, 1..=QUERY_BYTES_MAX)?.ok_or_else(|| Refusal::missing(Key::Query))?;
+        let search = Search {
+            query: query.into(),
+            room: if frame.raw(Key::Room).is_some() { Some(self.room()?) } else { None },
+            until: frame.whole(Key::Until, 0..=number::WHOLE_MAX as u64)?,
+            limit: self.limit(HISTORY_LIMIT)?,
+        };
+        Ok(Command::Search(Box::new(search)))
     }
 
     fn who(&mut self) -> Result<Command, Refusal> {

@@ -232,7 +232,7 @@ impl JsonDecoder {
             _ => false,
         };
         let claim = match &command {
-            Command::History(_) | Command::Who(..) | Command::Rooms(..) => self.max_line,
+            Command::History(_) | Command::Search(_) | Command::Who(..) | Command::Rooms(..) => self.max_line,
             _ if is_pattern => self.max_line,
             // These are told to everyone around.
             Command::Nick(_) | Command::Topic(_, Some(_)) | Command::Redact(..) => NEWS_BYTES,

@@ -3,11 +3,14 @@
 //! Messages of rooms are shared slices of their chunk wherever they can be. Whatever happens often is written without
 //! an allocation of its own. Decides nothing: what is said, and to whom, is the router's.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 
 use super::write::{id, number_field, place, raw_field, text_field};
 use crate::model::{
-    Chunk, ErrorEvent, Event, HistoryPage, Item, MemberInfo, Nick, OkEvent, RoomInfo, RoomName, Sender, Tag, Welcome,
+    Chunk, ErrorEvent, Event, FoundPage, HistoryPage, Item, MemberInfo, Nick, OkEvent, RoomInfo, RoomName, Sender, Tag,
+    Welcome,
 };
 use crate::protocol::{Encoder, Output};
 
@@ -97,6 +100,7 @@ fn encode(event: &Event, out: &mut BytesMut) {
             }
         }
         Event::History(tag, page) => history(out, tag, page),
+        Event::Found(tag, page) => found(out, tag, page),
         Event::Who { tag, room: at, members, more } => who(out, tag, at.as_deref(), members, *more),
         Event::Rooms { tag, rooms, more } => self::rooms(out, tag, rooms, *more),
         Event::Pong(tag) => begin(out, "pong", tag),
@@ -225,7 +229,23 @@ fn history(out: &mut BytesMut, tag: &Tag, page: &HistoryPage) {
     number_field(out, r#","seq":"#, page.seq.0);
     text_field(out, r#","epoch":"#, &page.epoch.0);
     mark(out, r#","reset":true"#, page.reset);
-    list(out, r#","messages":"#, &page.messages, |out, (chunk, at)| {
+    messages(out, &page.messages);
+    flag(out, r#","more":"#, page.more);
+}
+
+fn found(out: &mut BytesMut, tag: &Tag, page: &FoundPage) {
+    begin(out, "history", tag);
+    if let Some((name, seq, epoch)) = &page.room {
+        room(out, name);
+        number_field(out, r#","seq":"#, seq.0);
+        text_field(out, r#","epoch":"#, &epoch.0);
+    }
+    messages(out, &page.messages);
+    flag(out, r#","more":"#, page.more);
+}
+
+fn messages(out: &mut BytesMut, messages: &[(Arc<Chunk>, u32)]) {
+    list(out, r#","messages":"#, messages, |out, (chunk, at)| {
         let at = *at as usize;
         let line = &chunk.bytes()[chunk.span(&(at..at + 1))];
         // Invariant: every line of a chunk begins and ends so, see `message`.
@@ -233,7 +253,6 @@ fn history(out: &mut BytesMut, tag: &Tag, page: &HistoryPage) {
         out.put_u8(b'{');
         out.put_slice(fields.strip_suffix(b"\n").unwrap_or(fields));
     });
-    flag(out, r#","more":"#, page.more);
 }
 
 fn who(out: &mut BytesMut, tag: &Tag, at: Option<&RoomName>, members: &[MemberInfo], more: bool) {

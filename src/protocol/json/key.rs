@@ -40,7 +40,7 @@ keys! {
     Since = "since", Cursor = "cursor", Prefetch = "prefetch", AckWaitS = "ack_wait_s", Stay = "stay", Kind = "kind",
     History = "history", Topic = "topic", Private = "private", KeepMessages = "keep_messages",
     KeepBytes = "keep_bytes", KeepAge = "keep_age", AckWait = "ack_wait", MaxDeliver = "max_deliver",
-    Before = "before", Until = "until", Limit = "limit", Pattern = "pattern", Reason = "reason",
+    Before = "before", Until = "until", Limit = "limit", Pattern = "pattern", Reason = "reason", Query = "query",
 }
 
 impl Key {

@@ -139,7 +139,7 @@ pub(super) const TABLE: &[Entry] = &[
         "/history 50 shows the last 50, /history 14:30 all since then, /history yesterday or /history 2025-11-21 that day. \
          /history @ada shows what you and ada wrote to each other."
     ),
-    entry!(["search"], "WORDS", past::search, "find what was said (not yet)", ""),
+    entry!(["search"], "WORDS", past::search, "find what was said here", ""),
     entry!(
         ["show"],
         "[ROOM] NUMBER",

@@ -16,7 +16,7 @@ use super::news;
 use super::person::{Person, look};
 use super::render::{self, Look, SHOWN_CHARS};
 use super::screen::{line_end, notice};
-use crate::model::{ByeReason, Chunk, Code, Event, HistoryPage, Item, Nick, Place, RoomName, Sender};
+use crate::model::{ByeReason, Chunk, Code, Event, FoundPage, HistoryPage, Item, Nick, Place, RoomName, Sender};
 use crate::protocol::{Encoder, Output};
 
 /// The outgoing half for one person.
@@ -115,6 +115,22 @@ impl TextEncoder {
         }
     }
 
+    /// Shows one message of the past.
+    fn past(&mut self, mark: Mark, chunk: &Chunk, at: usize, out: &mut Output) {
+        let view = {
+            let mut person = self.person();
+            if mark != Mark::Show {
+                note_shortened(&mut person, chunk, at..at + 1);
+            }
+            View::of(&person, chunk)
+        };
+        let (moment, seen, _) = view.stretch(chunk, &(at..at + 1));
+        if seen || mark == Mark::Show {
+            self.day_line(moment, view.crlf, out);
+            render::push(&chunk.message(at), view.look(moment, mark == Mark::Show), out.buffer());
+        }
+    }
+
     fn history(&mut self, mark: Mark, page: &HistoryPage, out: &mut Output) {
         let crlf = self.person().crlf;
         let spot = news::spot(&page.place);
@@ -124,19 +140,7 @@ impl TextEncoder {
             notice(out.buffer(), crlf, format_args!("There is more than this: /history 200, or /history hh:mm."));
         }
         for (chunk, line) in messages {
-            let at = *line as usize;
-            let view = {
-                let mut person = self.person();
-                if mark != Mark::Show {
-                    note_shortened(&mut person, chunk, at..at + 1);
-                }
-                View::of(&person, chunk)
-            };
-            let (moment, seen, _) = view.stretch(chunk, &(at..at + 1));
-            if seen || mark == Mark::Show {
-                self.day_line(moment, crlf, out);
-                render::push(&chunk.message(at), view.look(moment, mark == Mark::Show), out.buffer());
-            }
+            self.past(mark, chunk, *line as usize, out);
         }
         match mark {
             Mark::Show if messages.is_empty() => {
@@ -153,6 +157,29 @@ impl TextEncoder {
         }
     }
 
+    /// Shows what a search found, the newest below all others, as people read it.
+    fn found(&mut self, page: &FoundPage, out: &mut Output) {
+        let crlf = self.person().crlf;
+        let spot = page.room.as_ref().map_or_else(|| "any room".to_owned(), |(room, ..)| format!("#{room}"));
+        if page.messages.is_empty() {
+            let words = format_args!("Nothing in {spot} has all these words. Whole words are looked for: try fewer.");
+            notice(out.buffer(), crlf, words);
+            return;
+        }
+        if page.more {
+            notice(
+                out.buffer(),
+                crlf,
+                format_args!("These are the newest; there is more. Further words narrow it down."),
+            );
+        }
+        for (chunk, line) in page.messages.iter().rev() {
+            self.past(Mark::Search, chunk, *line as usize, out);
+        }
+        let count = page.messages.len();
+        notice(out.buffer(), crlf, format_args!("That was what {spot} has of it: {count}."));
+    }
+
     fn event(&mut self, event: Event, out: &mut Output) {
         if self.person().piping && !self.is_for_pipe(&event) {
             // A pipe is told of errors alone, but what it is called is noted.
@@ -162,6 +189,7 @@ impl TextEncoder {
         match event {
             Event::Raw(bytes) => out.share(bytes),
             Event::History(tag, page) => self.history(Mark::of(&tag), &page, out),
+            Event::Found(_, page) => self.found(&page, out),
             Event::Joined { room, nick } => self.moved(room, nick, true, out),
             Event::Left { room, nick, reason, by } => {
                 let removed = news::removed(&room, &nick, reason.as_deref(), by.as_deref(), &mut self.person());

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::civil::{Date, Time};
 
 use super::clock::{day_after, day_before};
-use super::command::{Act, Acted, Call, PLAIN, nick, room_name, usage};
+use super::command::{Act, Acted, Call, nick, room_name, usage};
 use super::mark::Mark;
-use crate::model::{Command, History, Place, Seq};
+use crate::model::{Command, History, Place, Search, Seq};
 
 /// Messages shown where no number was given: what the wire protocol gives too.
 const SHOWN: u32 = 50;
@@ -73,7 +73,8 @@ pub(super) fn search(call: &mut Call<'_>) -> Acted {
     if call.args.is_empty() {
         return Err(usage("search"));
     }
-    Ok(Act::Ask(Mark::Search, Command::Unsupported("search"), PLAIN))
+    let asked = Search { room: Some(call.room()?), query: call.args.into(), until: None, limit: SHOWN };
+    Ok(Act::Ask(Mark::Search, Command::Search(Box::new(asked)), call.max_line))
 }
 
 pub(super) fn show(call: &mut Call<'_>) -> Acted {

@@ -16,7 +16,7 @@ pub(super) fn error(mark: Mark, error: &ErrorEvent, person: &Person) -> String {
     let own = || error.message.clone().into_owned();
     match (mark, error.code) {
         (Mark::Local, _) => own(),
-        (Mark::Search, _) => "This server cannot search yet. /history shows what was said here.".to_owned(),
+        (Mark::Search, Code::Unavailable | Code::BadRequest) => sentence(&error.message),
         (Mark::Register | Mark::Login, _) => {
             "This server has no accounts yet: any free name is yours with /nick.".to_owned()
         }
@@ -26,7 +26,7 @@ pub(super) fn error(mark: Mark, error: &ErrorEvent, person: &Person) -> String {
             Some(nick) => format!("{wanted} is taken: you are still {nick}."),
             None => format!("{wanted} is taken."),
         },
-        (Mark::Show | Mark::History | Mark::Who | Mark::Topic, Code::NotJoined) => {
+        (Mark::Show | Mark::History | Mark::Search | Mark::Who | Mark::Topic, Code::NotJoined) => {
             format!("You are not in {room}: /join {bare} first.")
         }
         (Mark::Join, Code::Forbidden) => format!("{room} is private: ask a member to invite you."),

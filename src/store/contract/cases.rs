@@ -5,6 +5,10 @@
 use std::time::Duration;
 
 use super::rig::{everything, now, room, told, words};
+use super::searches::{
+    a_search_finds_the_newest_first_within_its_bounds, a_search_looks_only_where_it_may, what_is_gone_is_never_found,
+    what_was_said_is_found_after_a_restart,
+};
 use super::stretches::{
     a_stretch_ends_with_the_message_that_fills_its_bytes, a_stretch_is_bounded_by_times,
     a_stretch_is_read_from_either_end_by_count, a_stretch_leaves_out_what_lies_at_its_place_and_before,
@@ -314,6 +318,10 @@ suite! {
     messages_go_when_they_are_too_old_also_where_nobody_speaks,
     guests_of_another_life_are_nobody,
     no_read_is_ahead_of_the_stream_or_behind_what_was_told,
+    a_search_finds_the_newest_first_within_its_bounds,
+    a_search_looks_only_where_it_may,
+    what_is_gone_is_never_found,
+    what_was_said_is_found_after_a_restart,
 }
 
 /// The double, whose memory is its disk.

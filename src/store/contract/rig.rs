@@ -2,6 +2,7 @@
 //!
 //! Everything waits for events, under one deadline. Nothing here decides what is right.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,8 +13,8 @@ use tokio::sync::mpsc;
 use crate::model::{ConnId, Epoch, Identity, Nick, Place, RoomName, Sender, Seq};
 use crate::store::sqlite::tests::Files;
 use crate::store::{
-    Boot, Committed, Contents, Double, Event, Found, GroupDraft, Pos, Record, Retention, RoomKey, Store, Stretch,
-    Ticket, Write,
+    Boot, Committed, Contents, Double, Event, Found, GroupDraft, Hits, Pos, Query, Record, Retention, RoomKey, Scope,
+    Searched, Store, Stretch, Ticket, Unsearchable, Words, Write,
 };
 
 /// How long anything may take.
@@ -181,6 +182,38 @@ impl<'a> Rig<'a> {
         answer.expect("it can be read")
     }
 
+    /// Has rooms searched.
+    pub(in crate::store) fn searches(&mut self, rooms: impl Fn(&RoomKey) -> bool + Send + Sync + 'static) {
+        self.running().store.index(Searched(Arc::new(rooms)));
+    }
+
+    /// Searches and waits for what is found, again as long as there is no index.
+    pub(in crate::store) fn search(&mut self, query: &Query) -> Hits {
+        let begun = Instant::now();
+        while begun.elapsed() < DEADLINE {
+            match self.try_search(query.clone()) {
+                Err(Unsearchable::Building) => {}
+                found => return found.expect("it can be searched"),
+            }
+        }
+        panic!("no index came in time")
+    }
+
+    /// Searches once.
+    pub(in crate::store) fn try_search(&mut self, query: Query) -> Result<Hits, Unsearchable> {
+        let ticket = self.ticket();
+        self.running().store.search(ticket, query).expect("it is taken");
+        self.wait_for(|event| match event {
+            Event::Found(found, answer) => (found == ticket).then_some(answer),
+            _ => None,
+        })
+    }
+
+    /// What all rooms have of some words.
+    pub(in crate::store) fn finds(&mut self, words: &str) -> Hits {
+        self.search(&query(words))
+    }
+
     /// All that a room holds, as numbers and words.
     pub(in crate::store) fn all(&mut self, room: &RoomKey) -> Vec<(u64, String)> {
         words(&self.read(everything(room)))
@@ -240,6 +273,12 @@ pub(in crate::store) fn everything(room: &RoomKey) -> Stretch {
         count: usize::MAX,
         bytes: usize::MAX,
     }
+}
+
+/// A search for words in all rooms.
+pub(in crate::store) fn query(words: &str) -> Query {
+    let words = Words::of_query(words).expect("words");
+    Query { words, scope: Scope::AllBut(HashSet::new()), until: u64::MAX, count: 1_000, bytes: usize::MAX }
 }
 
 /// What was found, as numbers and words; a redacted one is `-`.

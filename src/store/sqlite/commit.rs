@@ -12,6 +12,7 @@ use crate::model::{Epoch, Seq};
 use crate::store::{Committed, Event, Group, Pos, Retention, RoomKey, Ticket, Write};
 
 use super::database::{Database, Front, Room};
+use super::erased::Erased;
 use super::rows::{self, GroupRow, Numbers, State};
 
 /// What a transaction has done so far.
@@ -25,6 +26,8 @@ pub(super) struct Work {
     pub(super) appended: u32,
     /// Those of them with keys.
     pub(super) keyed: u32,
+    /// What was redacted and deleted.
+    erased: Vec<Erased>,
     /// Work that was finished, by room.
     finished: BTreeMap<u64, Vec<Seq>>,
 }
@@ -43,6 +46,7 @@ impl Database {
         for write in batches.into_iter().flatten() {
             self.carry_out(&mut work, write)?;
         }
+        self.note_erased(&work.erased)?;
         self.settle_finished(&mut work)?;
         self.trim(&mut work, now_ms)?;
         self.forget(2 * work.keyed, now_ms)?;
@@ -186,6 +190,7 @@ impl Database {
         room.numbers.bytes = room.numbers.bytes.saturating_sub(row.data.len() as u64) + new.data.len() as u64;
         room.front = None;
         work.changed.insert(id);
+        work.erased.push(Erased::message(&row, seq));
         if group.keyed() > blanked.keyed() {
             // The row may have been forgotten already; one without keys is no harm.
             let keys = rows::encode_keys(&blanked, row.first, row.floor);
@@ -252,6 +257,7 @@ impl Database {
         self.write_room(&room.row(id, State::Gone), !room.is_stored)?;
         self.gone.push_back(id);
         self.surplus.remove(&id);
+        work.erased.push(Erased::Room(id));
         work.changed.remove(&id);
         work.finished.remove(&id);
         Ok(())

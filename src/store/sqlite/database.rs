@@ -198,15 +198,9 @@ impl Database {
         Ok(secret)
     }
 
-    fn meta(&self, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-        let sql = "SELECT value, crc FROM meta WHERE name = ?1";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?));
-        let Some((value, crc)) = self.connection.query_row(sql, [name], row).optional()? else { return Ok(None) };
-        if crc != i64::from(rows::value_crc(name, &value)) {
-            tracing::error!(name, "a value of the store is damaged");
-            return Ok(None);
-        }
-        Ok(Some(value))
+    /// A value of the store's own.
+    pub(super) fn meta(&self, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+        meta(&self.connection, name)
     }
 
     /// Sets a value of the store's own.
@@ -252,4 +246,16 @@ impl Database {
         }
         Ok(keys)
     }
+}
+
+/// A value of the store's own, where it is there and whole.
+pub(super) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?));
+    let mut statement = connection.prepare_cached("SELECT value, crc FROM meta WHERE name = ?1")?;
+    let Some((value, crc)) = statement.query_row([name], row).optional()? else { return Ok(None) };
+    if crc != i64::from(rows::value_crc(name, &value)) {
+        tracing::error!(name, "a value of the store is damaged");
+        return Ok(None);
+    }
+    Ok(Some(value))
 }

@@ -1,16 +1,20 @@
-//! The engine inside the process: one SQLite file, one thread that writes it and one that reads it.
+//! The engine inside the process: one SQLite file, one thread that writes it and one that reads it; and a second file, an index
+//! of the first, with a thread that searches it.
 //!
 //! [`open`] gives the handle, the stream of events and what is there. The handle only puts batches and reads into bounded
-//! queues; `writer` commits, `reader` answers, `trim` lets go. When the last handle is dropped, what was taken is
+//! queues; `writer` commits, `reader` answers, `trim` lets go, `search` finds. When the last handle is dropped, what was taken is
 //! committed and told, and the file is closed. Nothing outside of this folder names SQLite.
 
 mod commit;
 mod database;
 mod directory;
+mod erased;
 mod inbox;
 mod reader;
+mod reindex;
 mod rows;
 mod schema;
+mod search;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod trim;
@@ -24,11 +28,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
+use super::{Boot, Contents, Event, Lag, Query, Refused, Searched, Store, Stretch, Ticket, Write};
 use database::Database;
 use directory::Directory;
 use inbox::Inbox;
 use reader::Reader;
+pub use reindex::reindex;
+use search::{Desk, Searcher};
 use writer::{Told, Writer};
 
 /// Bytes of batches that may wait for the disk: what a disk of 50 MB a second writes in a third of a second, and less than
@@ -101,6 +107,9 @@ pub enum OpenError {
     /// A database, but not ours.
     #[error("{path} is a database of another program", path = .0.display())]
     Foreign(PathBuf),
+    /// The index of searches cannot be made.
+    #[error("{0}")]
+    Index(Box<str>),
     /// No thread could be had.
     #[error("no thread could be started for the store: {0}")]
     Thread(std::io::Error),
@@ -116,7 +125,15 @@ pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
     let (reads, stretches) = sync_channel(READS);
     let (ended, closed) = oneshot::channel();
     let inbox = Arc::new(Inbox::new(options.queue_bytes));
-    let told = Arc::new(Told::new(database.next_pos));
+    let desk = Arc::new(Desk::default());
+    let told = Arc::new(Told::new(database.next_pos, Arc::clone(&desk)));
+    let searcher = Searcher {
+        path: directory.database().to_owned(),
+        boot: options.boot,
+        events: events.clone(),
+        told: Arc::clone(&told),
+        desk: Arc::clone(&desk),
+    };
     let reader = Reader {
         path: directory.database().to_owned(),
         boot: options.boot,
@@ -125,9 +142,15 @@ pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
     };
     let writer = Writer::new(directory, options, Arc::clone(&inbox), events, told);
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
-    let reader = named("store-reader").spawn(move || reader.run(&stretches)).map_err(OpenError::Thread)?;
+    let searcher = named("store-search").spawn(move || searcher.run()).map_err(OpenError::Thread)?;
+    let reader = named("store-reader").spawn(move || {
+        reader.run(&stretches);
+        // Both have to be through before the files are closed. One that failed has said so itself.
+        let _ = searcher.join();
+    });
+    let reader = reader.map_err(OpenError::Thread)?;
     named("store-writer").spawn(move || writer.run(database, reader, ended)).map_err(OpenError::Thread)?;
-    Ok(Opened { store: Arc::new(Sqlite { inbox, reads }), events: said, contents, closed })
+    Ok(Opened { store: Arc::new(Sqlite { inbox, reads, desk }), events: said, contents, closed })
 }
 
 /// The handle.
@@ -135,6 +158,7 @@ pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
 struct Sqlite {
     inbox: Arc<Inbox>,
     reads: SyncSender<(Ticket, Stretch)>,
+    desk: Arc<Desk>,
 }
 
 impl Store for Sqlite {
@@ -148,10 +172,23 @@ impl Store for Sqlite {
             TrySendError::Disconnected(_) => Refused::Failed,
         })
     }
+
+    fn search(&self, ticket: Ticket, query: Query) -> Result<(), Refused> {
+        self.desk.search(ticket, query)
+    }
+
+    fn index(&self, rooms: Searched) {
+        self.desk.index(rooms);
+    }
+
+    fn lag(&self) -> Lag {
+        self.desk.lag()
+    }
 }
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.inbox.close();
+        self.desk.close();
     }
 }

@@ -49,7 +49,7 @@ impl Files {
         copy
     }
 
-    fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 }

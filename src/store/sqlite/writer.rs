@@ -16,6 +16,7 @@ use super::database::Database;
 use super::directory::Directory;
 use super::inbox::{Inbox, Taken};
 use super::schema;
+use super::search::Desk;
 use super::{OpenError, Options};
 
 /// Bytes of batches that one commit takes: more would make the first wait for the last, and the sync is paid by then.
@@ -46,16 +47,20 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// The place behind the newest message that was told. The writer holds it while it tells, so that whoever has heard of a
 /// message reads it, and nobody reads what the stream has not said before.
 #[derive(Debug)]
-pub(super) struct Told(Mutex<u64>);
+pub(super) struct Told {
+    end: Mutex<u64>,
+    /// Where it is said that something was told.
+    desk: Arc<Desk>,
+}
 
 impl Told {
     /// All up to here was there from the beginning.
-    pub(super) fn new(end: u64) -> Self {
-        Self(Mutex::new(end))
+    pub(super) const fn new(end: u64, desk: Arc<Desk>) -> Self {
+        Self { end: Mutex::new(end), desk }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,11 +154,16 @@ impl Writer {
     }
 
     fn tell(&mut self, database: &Database, work: Work) {
+        if work.events.is_empty() {
+            return;
+        }
         let mut told = self.told.lock();
         for event in work.events {
             self.say(event);
         }
         *told = database.next_pos;
+        drop(told);
+        self.told.desk.strike();
     }
 
     /// Copies the log into the file where it has grown, and empties it where it still says what was redacted.

@@ -55,7 +55,11 @@ fn every_op_becomes_its_command() {
         (r#"{"op":"ping","id":"x"}"#, r#"Text("x") Ping"#),
         (r#"{"op":"quit","reason":"later"}"#, r#"None Quit { asked: true, reason: Some("later") }"#),
         (r#"{"op":"login","password":"x"}"#, r#"None Unsupported("login")"#),
-        (r#"{"op":"search","query":"x"}"#, r#"None Unsupported("search")"#),
+        (r#"{"op":"search","query":"x"}"#, r#"None Search(Search { room: None, query: "x", until: None, limit: 50 })"#),
+        (
+            r#"{"op":"search","query":"\u0000 x","room":"A","until":9,"limit":1000}"#,
+            r#"None Search(Search { room: Some("A"), query: "\0 x", until: Some(9), limit: 1000 })"#,
+        ),
         (r#"{"op":"bans","room":"a"}"#, r#"None Unsupported("bans")"#),
         (r#"{"op":"\u0070ing"}"#, "None Ping"),
     ];

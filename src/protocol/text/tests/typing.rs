@@ -127,7 +127,10 @@ fn every_command_comes_to_what_it_says() {
         ("/history 2025-11-21", &["history #lobby (None, None) (true, true) 200"]),
         ("/history @bob 5", &["history @bob (None, None) (false, false) 5"]),
         ("/history soon", &[]),
-        ("/search words", &[r#"Unsupported("search")"#]),
+        (
+            "/search two words",
+            &[r#"Search(Search { room: Some("lobby"), query: "two words", until: None, limit: 50 })"#],
+        ),
         ("/show 42", &["history #lobby (Some(41), Some(43)) (false, false) 1"]),
         ("/show ops 1,042", &["history #ops (Some(1041), Some(1043)) (false, false) 1"]),
         ("/show 0", &[]),
