@@ -5,9 +5,12 @@
 
 mod bench;
 mod check;
+mod data;
+mod export;
 mod logs;
 mod ping;
 mod serve;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +36,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a server whether it answers: exit code 0 if so, 1 if not
     Ping(ping::PingArgs),
+    /// Read all that the store holds and say what is damaged: exit code 0 if nothing is, 1 if anything
+    Verify(verify::VerifyArgs),
+    /// Write the messages of a room to standard output, oldest first
+    Export(export::ExportArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -96,6 +103,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args.into()),
         Command::Check(args) => return check::run(&args),
         Command::Ping(args) => ping::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

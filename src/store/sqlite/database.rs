@@ -139,12 +139,7 @@ impl Database {
         let mut pos = number("SELECT pos + count FROM groups ORDER BY pos DESC LIMIT 1")?;
         pos = pos.max(number("SELECT max(pos) + 1 FROM keys")?).max(self.stored_pos()?);
 
-        let rows = {
-            let mut statement = self.connection.prepare(&format!("SELECT {} FROM rooms ORDER BY id", rows::ROOM))?;
-            let rows = statement.query_map([], |row| Ok(RoomRow::read(row)))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()?
-        };
-        for row in rows {
+        for row in schema::rooms(&self.connection)? {
             match row.state {
                 State::Live => {
                     pos = pos.max(row.numbers.end_pos);

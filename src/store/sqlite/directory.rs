@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 
+/// The file that SQLite writes.
+pub(super) const DATABASE: &str = "messages.db";
+
 /// A directory that no other server uses while this is held.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -27,7 +30,7 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Taken(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let database = path.join("messages.db");
+        let database = path.join(DATABASE);
         // SQLite gives the files beside it the same rights.
         private(&database).map_err(failed)?;
         // A file is there to stay once its directory is written.

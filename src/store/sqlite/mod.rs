@@ -4,6 +4,7 @@
 //! queues; `writer` commits, `reader` answers, `trim` lets go. When the last handle is dropped, what was taken is
 //! committed and told, and the file is closed. Nothing outside of this folder names SQLite.
 
+mod archive;
 mod commit;
 mod database;
 mod directory;
@@ -14,6 +15,7 @@ mod schema;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod trim;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
+pub use archive::{Archive, ExportError, Piece};
+pub use verify::{Damage, Verified};
+
 use database::Database;
 use directory::Directory;
 use inbox::Inbox;
@@ -79,6 +84,9 @@ pub enum OpenError {
     /// Another server is there.
     #[error("the data directory {path} is in use by another server", path = .0.display())]
     Taken(PathBuf),
+    /// There is nothing to be looked at.
+    #[error("there is no store in {path}: name the data directory of a server with --data", path = .0.display())]
+    Missing(PathBuf),
     /// SQLite cannot use the file.
     #[error("the store {path} cannot be opened: {source}", path = .path.display())]
     Database {

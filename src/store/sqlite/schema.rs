@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
+use super::rows::{self, RoomRow};
 
 /// What marks the file as ours: "line".
 const APPLICATION: i32 = 0x6c69_6e65;
@@ -74,6 +75,23 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// The same for a file that may not be ours, or not be there to be read by this program.
+pub(super) fn open_archive(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = open_reader(path).map_err(failed)?;
+    if is_new(&connection, path)? {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    Ok(connection)
+}
+
+/// All rooms as their rows stand.
+pub(super) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<RoomRow>> {
+    let mut statement = connection.prepare(&format!("SELECT {} FROM rooms ORDER BY id", rows::ROOM))?;
+    let rows = statement.query_map([], |row| Ok(RoomRow::read(row)))?;
+    rows.collect()
 }
 
 /// Pages in the log.
