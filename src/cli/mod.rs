@@ -3,6 +3,8 @@
 //! Exit codes: 0 is success, which the end of a server is also where a part of it failed, as its log then says; 1 is something
 //! that went wrong, 2 is a mistake in the arguments or the configuration, which trying again will not mend.
 
+mod ask;
+mod backup;
 mod bench;
 mod check;
 mod data;
@@ -40,6 +42,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write the messages of a room to standard output, oldest first
     Export(export::ExportArgs),
+    /// Copy the store into a directory of its own, also while the server serves
+    Backup(backup::BackupArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -105,6 +109,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Ping(args) => ping::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -2,6 +2,7 @@
 //!
 //! Every test has a folder of its own and starts what it needs in it.
 
+mod backup;
 #[path = "../common/mod.rs"]
 mod common;
 mod export;

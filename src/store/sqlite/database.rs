@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crc32fast::Hasher;
@@ -23,7 +24,8 @@ type Value = (Box<str>, Box<[u8]>);
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Database {
-    pub(super) connection: Connection,
+    /// Shared with the backup that is being made.
+    pub(super) connection: Rc<Connection>,
     pub(super) rooms: BTreeMap<u64, Room>,
     pub(super) ids: HashMap<RoomKey, u64>,
     pub(super) next_id: u64,
@@ -95,7 +97,7 @@ impl Database {
             tracing::warn!(path = %path.display(), "another program reads the store: its log is not taken in yet");
         }
         let mut database = Self {
-            connection,
+            connection: Rc::new(connection),
             rooms: BTreeMap::new(),
             ids: HashMap::new(),
             next_id: 1,

@@ -5,6 +5,7 @@
 //! committed and told, and the file is closed. Nothing outside of this folder names SQLite.
 
 mod archive;
+mod backup;
 mod commit;
 mod database;
 mod directory;
@@ -28,9 +29,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
 pub use archive::{Archive, ExportError, Piece};
+pub use backup::{BackupError, Backups, back_up};
 pub use verify::{Damage, Verified};
 
-use database::Database;
 use directory::Directory;
 use inbox::Inbox;
 use reader::Reader;
@@ -66,6 +67,8 @@ pub struct Opened {
     pub events: mpsc::Receiver<Event>,
     /// What it holds.
     pub contents: Contents,
+    /// The way to have it copied.
+    pub backups: Backups,
     /// Resolves when all is committed, told and closed.
     pub closed: oneshot::Receiver<()>,
 }
@@ -117,14 +120,12 @@ pub enum OpenError {
 /// Opens the store in a directory, which is made where it is missing. Waits for the disk.
 pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
     let directory = Directory::hold(path)?;
-    let database = Database::open(directory.database(), options.keys_age, false)?;
-    let failed = |source| OpenError::Database { path: directory.database().to_owned(), source };
-    let contents = database.contents(writer::now_ms()).map_err(failed)?;
     let (events, said) = mpsc::channel(EVENTS);
     let (reads, stretches) = sync_channel(READS);
     let (ended, closed) = oneshot::channel();
+    let (began, beginning) = sync_channel(1);
     let inbox = Arc::new(Inbox::new(options.queue_bytes));
-    let told = Arc::new(Told::new(database.next_pos));
+    let told = Arc::new(Told::new());
     let reader = Reader {
         path: directory.database().to_owned(),
         boot: options.boot,
@@ -134,8 +135,11 @@ pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
     let writer = Writer::new(directory, options, Arc::clone(&inbox), events, told);
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
     let reader = named("store-reader").spawn(move || reader.run(&stretches)).map_err(OpenError::Thread)?;
-    named("store-writer").spawn(move || writer.run(database, reader, ended)).map_err(OpenError::Thread)?;
-    Ok(Opened { store: Arc::new(Sqlite { inbox, reads }), events: said, contents, closed })
+    // The database never leaves the thread that it was opened on.
+    named("store-writer").spawn(move || writer.run(&began, reader, ended)).map_err(OpenError::Thread)?;
+    let contents = beginning.recv().map_err(|_| OpenError::Thread(std::io::Error::other("it ended at once")))??;
+    let backups = Backups { inbox: Arc::clone(&inbox), data: path.to_owned() };
+    Ok(Opened { store: Arc::new(Sqlite { inbox, reads }), events: said, contents, backups, closed })
 }
 
 /// The handle.
