@@ -11,6 +11,7 @@ mod data;
 mod export;
 mod logs;
 mod ping;
+mod restore;
 mod serve;
 mod verify;
 
@@ -44,6 +45,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Copy the store into a directory of its own, also while the server serves
     Backup(backup::BackupArgs),
+    /// Put a backup in the place of a stopped server's store; every room gets a new epoch
+    Restore(restore::RestoreArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -110,6 +113,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

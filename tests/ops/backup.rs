@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use crate::common::{Client, DEADLINE, Program};
 use crate::{Folder, fill, linehub, stop};
 
+/// Messages of a publisher on their way at once, so that the disk is always busy.
+const UNDER_WAY: u64 = 32;
+
 /// One who publishes and waits for each `ok`; how many there were.
 fn publish(program: &Program, room: &str, is_enough: &AtomicBool, acknowledged: &AtomicU64) -> u64 {
     let mut client: Client = program.client();
-    // Some under way at once, so that the disk is always busy.
-    const UNDER_WAY: u64 = 32;
     let body = "x".repeat(1_000);
     let mut sent = 0;
     while !is_enough.load(Ordering::Relaxed) {
@@ -75,13 +76,29 @@ fn under_load_a_backup_is_whole_and_nobody_stops_publishing() {
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
         assert!(numbers.len() as u64 >= before, "{} of {before}", numbers.len());
     }
+    serves_again(&folder, &program, &rooms);
     // One file, for its owner alone.
     let names: Vec<_> = std::fs::read_dir(folder.path("copy")).expect("it is there").flatten().collect();
-    assert_eq!(names.iter().map(|entry| entry.file_name()).collect::<Vec<_>>(), ["messages.db"]);
+    assert_eq!(names.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["messages.db"]);
     let mode = |name: &str| folder.path(name).metadata().expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode("copy"), mode("copy/messages.db"), mode("data/control")), (0o700, 0o600, 0o600));
     stop(program);
     assert!(!folder.path("data/control").exists(), "the socket goes with the server");
+}
+
+/// A server on the restored copy has all that the copy has, under the same numbers and another epoch.
+fn serves_again(folder: &Folder, program: &Program, rooms: &[&str]) {
+    let run = linehub(&["restore", &folder.arg("copy"), "--data", &folder.arg("again")]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let again = folder.serve("again");
+    for room in rooms {
+        let export = |name: &str| linehub(&["export", "--room", room, "--data", &folder.arg(name)]).out;
+        assert_eq!(export("again"), export("copy"));
+        let joined = [&again, program].map(|program| program.client().join(room));
+        assert_eq!(joined[0].number("seq"), export("copy").lines().count() as u64);
+        assert_ne!(joined[0].text("epoch"), joined[1].text("epoch"));
+    }
+    stop(again);
 }
 
 #[test]
@@ -168,7 +185,7 @@ fn what_is_no_request_is_refused_and_the_server_goes_on() {
     stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     let mut answer = String::new();
     // It may have hung up by the time that the rest is written.
-    let _ = stream.write_all(&[b'x'; 70 << 10]);
+    let _ = stream.write_all(&vec![b'x'; 70 << 10]);
     let _ = BufReader::new(&stream).read_line(&mut answer);
     assert!(answer.is_empty() || answer.contains("does not know"), "{answer}");
     program.client().publish("ops", "it serves");

@@ -11,6 +11,8 @@ mod database;
 mod directory;
 mod inbox;
 mod reader;
+mod reseal;
+mod restore;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
 pub use archive::{Archive, ExportError, Piece};
 pub use backup::{BackupError, Backups, back_up};
+pub use restore::{RestoreError, restore};
 pub use verify::{Damage, Verified};
 
 use directory::Directory;
