@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod data;
 mod export;
+mod import;
 mod logs;
 mod ping;
 mod restore;
@@ -43,6 +44,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write the messages of a room to standard output, oldest first
     Export(export::ExportArgs),
+    /// Take what `export` wrote into a new room of a stopped server
+    Import(import::ImportArgs),
     /// Copy the store into a directory of its own, also while the server serves
     Backup(backup::BackupArgs),
     /// Put a backup in the place of a stopped server's store; every room gets a new epoch
@@ -112,6 +115,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Ping(args) => ping::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Bench(args) => bench::run(&args),

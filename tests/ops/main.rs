@@ -6,6 +6,7 @@ mod backup;
 #[path = "../common/mod.rs"]
 mod common;
 mod export;
+mod import;
 mod restore;
 mod verify;
 

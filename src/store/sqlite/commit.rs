@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::{Epoch, Seq};
 use crate::store::{Committed, Event, Group, Pos, Retention, RoomKey, Ticket, Write};
@@ -113,18 +113,7 @@ impl Database {
         let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
         let (pos, first, floor) = (self.next_pos, room.numbers.newest.next(), room.numbers.last_ts);
         let row = GroupRow::new(&room.seal, pos, first, floor, &group);
-        self.connection
-            .prepare_cached("INSERT INTO groups (pos, room, first, count, floor, last_ts, crc, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![
-                pos.cast_signed(),
-                id.cast_signed(),
-                first.0.cast_signed(),
-                row.count.cast_signed(),
-                floor.cast_signed(),
-                row.last_ts.cast_signed(),
-                row.crc,
-                &row.data[..]
-            ])?;
+        insert_group(&self.connection, id, &row)?;
         if group.keyed() > 0 {
             work.keyed += 1;
             let keys = rows::encode_keys(&group, first, floor);
@@ -268,7 +257,7 @@ impl Database {
         Ok(())
     }
 
-    fn write_room(&self, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
+    pub(super) fn write_room(&self, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
         let sql = if is_new {
             "INSERT INTO rooms (id, key, epoch, state, oldest, newest, last_ts, bytes, end_pos, keep_messages, keep_bytes, keep_age_ms, crc)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
@@ -294,4 +283,21 @@ impl Database {
         ])?;
         Ok(())
     }
+}
+
+/// Adds a row of `groups`.
+pub(super) fn insert_group(connection: &Connection, id: u64, row: &GroupRow) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO groups (pos, room, first, count, floor, last_ts, crc, data)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute(params![
+        row.pos.cast_signed(),
+        id.cast_signed(),
+        row.first.0.cast_signed(),
+        row.count.cast_signed(),
+        row.floor.cast_signed(),
+        row.last_ts.cast_signed(),
+        row.crc,
+        &row.data[..]
+    ])?;
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod backup;
 mod commit;
 mod database;
 mod directory;
+mod import;
 mod inbox;
 mod reader;
 mod reseal;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
 pub use archive::{Archive, ExportError, Piece};
 pub use backup::{BackupError, Backups, back_up};
+pub use import::{Brought, Import, ImportError};
 pub use restore::{RestoreError, restore};
 pub use verify::{Damage, Verified};
 
