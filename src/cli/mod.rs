@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod logs;
 mod ping;
+mod repair;
 mod restore;
 mod serve;
 mod verify;
@@ -50,6 +51,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup in the place of a stopped server's store; every room gets a new epoch
     Restore(restore::RestoreArgs),
+    /// Keep what can be kept of a stopped server's damaged store, and say what was lost
+    Repair(repair::RepairArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -118,6 +121,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -7,6 +7,7 @@ mod backup;
 mod common;
 mod export;
 mod import;
+mod repair;
 mod restore;
 mod verify;
 

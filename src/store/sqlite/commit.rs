@@ -67,7 +67,7 @@ impl Database {
                     work.events.push(Event::Trimmed(room.key.clone(), room.told));
                 }
                 let row = room.row(id, State::Live);
-                self.write_room(&row, is_new)?;
+                write_room(&self.connection, &row, is_new)?;
             }
         }
         self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
@@ -238,7 +238,7 @@ impl Database {
         let Some(id) = self.ids.remove(key) else { return Ok(()) };
         let Some(room) = self.rooms.remove(&id) else { return Ok(()) };
         // Its messages go in small steps, so that nobody waits for them.
-        self.write_room(&room.row(id, State::Gone), !room.is_stored)?;
+        write_room(&self.connection, &room.row(id, State::Gone), !room.is_stored)?;
         self.gone.push_back(id);
         self.surplus.remove(&id);
         work.changed.remove(&id);
@@ -256,33 +256,6 @@ impl Database {
         }
         Ok(())
     }
-
-    pub(super) fn write_room(&self, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
-        let sql = if is_new {
-            "INSERT INTO rooms (id, key, epoch, state, oldest, newest, last_ts, bytes, end_pos, keep_messages, keep_bytes, keep_age_ms, crc)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-        } else {
-            "UPDATE rooms SET key = ?2, epoch = ?3, state = ?4, oldest = ?5, newest = ?6, last_ts = ?7, bytes = ?8,
-                end_pos = ?9, keep_messages = ?10, keep_bytes = ?11, keep_age_ms = ?12, crc = ?13 WHERE id = ?1"
-        };
-        let Numbers { oldest, newest, last_ts, bytes, end_pos, keep } = row.numbers;
-        self.connection.prepare_cached(sql)?.execute(params![
-            row.id.cast_signed(),
-            &*row.room.0,
-            &*row.epoch.0,
-            row.state as i64,
-            oldest.0.cast_signed(),
-            newest.0.cast_signed(),
-            last_ts.cast_signed(),
-            bytes.cast_signed(),
-            end_pos.cast_signed(),
-            keep.messages.cast_signed(),
-            keep.bytes.cast_signed(),
-            (keep.age.as_millis() as u64).cast_signed(),
-            row.crc(),
-        ])?;
-        Ok(())
-    }
 }
 
 /// Adds a row of `groups`.
@@ -298,6 +271,34 @@ pub(super) fn insert_group(connection: &Connection, id: u64, row: &GroupRow) -> 
         row.last_ts.cast_signed(),
         row.crc,
         &row.data[..]
+    ])?;
+    Ok(())
+}
+
+/// Writes a row of `rooms`.
+pub(super) fn write_room(connection: &Connection, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
+    let sql = if is_new {
+        "INSERT INTO rooms (id, key, epoch, state, oldest, newest, last_ts, bytes, end_pos, keep_messages, keep_bytes, keep_age_ms, crc)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    } else {
+        "UPDATE rooms SET key = ?2, epoch = ?3, state = ?4, oldest = ?5, newest = ?6, last_ts = ?7, bytes = ?8,
+            end_pos = ?9, keep_messages = ?10, keep_bytes = ?11, keep_age_ms = ?12, crc = ?13 WHERE id = ?1"
+    };
+    let Numbers { oldest, newest, last_ts, bytes, end_pos, keep } = row.numbers;
+    connection.prepare_cached(sql)?.execute(params![
+        row.id.cast_signed(),
+        &*row.room.0,
+        &*row.epoch.0,
+        row.state as i64,
+        oldest.0.cast_signed(),
+        newest.0.cast_signed(),
+        last_ts.cast_signed(),
+        bytes.cast_signed(),
+        end_pos.cast_signed(),
+        keep.messages.cast_signed(),
+        keep.bytes.cast_signed(),
+        (keep.age.as_millis() as u64).cast_signed(),
+        row.crc(),
     ])?;
     Ok(())
 }

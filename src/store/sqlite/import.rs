@@ -135,7 +135,7 @@ impl Import {
         }
         let row = self.room.row(self.id, State::Live);
         let connection = &self.database.connection;
-        let written = self.database.write_room(&row, true).and_then(|()| connection.execute_batch("COMMIT"));
+        let written = commit::write_room(connection, &row, true).and_then(|()| connection.execute_batch("COMMIT"));
         // Where another program reads it just now, the log is taken in by the next who opens it.
         let written = written.and_then(|()| schema::checkpoint_all(connection, schema::BUSY));
         written.map(drop).map_err(|error| failed(&error))

@@ -12,6 +12,7 @@ mod directory;
 mod import;
 mod inbox;
 mod reader;
+mod repair;
 mod reseal;
 mod restore;
 mod rows;
@@ -34,6 +35,7 @@ use super::{Boot, Contents, Event, Refused, Store, Stretch, Ticket, Write};
 pub use archive::{Archive, ExportError, Piece};
 pub use backup::{BackupError, Backups, back_up};
 pub use import::{Brought, Import, ImportError};
+pub use repair::repair;
 pub use restore::{RestoreError, restore};
 pub use verify::{Damage, Verified};
 
