@@ -3,12 +3,20 @@
 //! Exit codes: 0 is success, which the end of a server is also where a part of it failed, as its log then says; 1 is something
 //! that went wrong, 2 is a mistake in the arguments or the configuration, which trying again will not mend.
 
+mod ask;
+mod backup;
 mod bench;
 mod check;
+mod data;
+mod export;
+mod import;
 mod logs;
 mod ping;
 mod reindex;
+mod repair;
+mod restore;
 mod serve;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +44,18 @@ enum Command {
     Ping(ping::PingArgs),
     /// Make the index of searches anew, while no server uses it
     Reindex(ReindexArgs),
+    /// Read all that the store holds and say what is damaged: exit code 0 if nothing is, 1 if anything
+    Verify(verify::VerifyArgs),
+    /// Write the messages of a room to standard output, oldest first
+    Export(export::ExportArgs),
+    /// Take what `export` wrote into a new room of a stopped server
+    Import(import::ImportArgs),
+    /// Copy the store into a directory of its own, also while the server serves
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of a stopped server's store; every room gets a new epoch
+    Restore(restore::RestoreArgs),
+    /// Keep what can be kept of a stopped server's damaged store, and say what was lost
+    Repair(repair::RepairArgs),
     /// Measure what a server does with messages, and check that it loses none
     Bench(bench::BenchArgs),
 }
@@ -117,6 +137,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => return check::run(&args),
         Command::Ping(args) => ping::run(&args),
         Command::Reindex(args) => reindex::run(&args.into()),
+        Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -5,6 +5,7 @@
 //! `shutdown_timeout`. A failure ends the server in the same order as a signal, and is in the log.
 
 mod accept;
+pub mod control;
 mod listen;
 mod signals;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::store::Boot;
 use crate::store::sqlite::{self, Opened, Options, STORE_QUEUE};
 
 use accept::Acceptor;
+use control::Control as Socket;
 
 /// Configurations that wait for the router: it takes each within a round.
 const CONTROL_PLACES: usize = 4;
@@ -42,6 +44,8 @@ pub struct Server {
     reloads: (mpsc::Sender<Config>, mpsc::Receiver<Config>),
     router: (RouterHandle, mpsc::Receiver<Message>),
     store: (Boot, Opened),
+    /// Where the data directory can hold one.
+    control: Option<Socket>,
 }
 
 /// Gives a running server another configuration.
@@ -70,7 +74,11 @@ impl Server {
         let options = Options { boot, keys_age, queue_bytes: STORE_QUEUE };
         let store = sqlite::open(&config.data.dir, options).map_err(io::Error::other)?;
         let router = router::mailbox(config.limits.router_mailbox);
-        Ok(Self { config, listeners, reloads: mpsc::channel(1), router, store: (boot, store) })
+        // The lock that the store holds says that a socket which lies there is nobody's.
+        let opened = Socket::open(&config.data.dir);
+        let unopened = |error| tracing::warn!(%error, "there is no control socket: `linehub backup` needs a restart");
+        let control = opened.map_err(unopened).ok();
+        Ok(Self { config, listeners, reloads: mpsc::channel(1), router, store: (boot, store), control })
     }
 
     /// The addresses listened on, with the ports that were given.
@@ -85,8 +93,9 @@ impl Server {
 
     /// Serves until `shutdown` resolves or a part of it fails, then stops.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, listeners, reloads: (_, mut reloads), router: (handle, mailbox), store } = self;
-        let (boot, Opened { store, events, contents, closed }) = store;
+        let Self { config, listeners, reloads: (_, mut reloads), router: (handle, mailbox), store, control: socket } =
+            self;
+        let (boot, Opened { store, events, contents, backups, closed }) = store;
         let (timeout, max_connections) = (config.server.shutdown_timeout, listen::connections(&config.limits));
         let (configs, current) = watch::channel(Arc::new(config));
         let (sessions, total) = (Arc::new(Sessions::default()), Arc::new(Total::default()));
@@ -114,6 +123,9 @@ impl Server {
             accepting.push(tasks.spawn(vital(acceptor, &failing)));
         }
         drop(acceptor);
+        if let Some(socket) = socket {
+            tasks.spawn(socket.run(backups, stop_accepting.clone()));
+        }
         tokio::pin!(shutdown);
         loop {
             tokio::select! {

@@ -15,8 +15,7 @@ use tokio::sync::mpsc;
 use crate::model::{Epoch, Seq};
 
 use super::{
-    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey,
-    RoomState, Searched, Store, Stretch, Ticket, Write,
+    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey, Searched, Store, Stretch, Ticket, Write,
 };
 
 /// Events that may wait for a test to look at them.
@@ -375,18 +374,6 @@ impl Disk {
         }
         room.done = room.done.split_off(&room.oldest);
         (room.oldest != before).then(|| Event::Trimmed(key.clone(), room.oldest))
-    }
-
-    fn states(&self) -> Vec<RoomState> {
-        let state = |(key, room): (&RoomKey, &Room)| RoomState {
-            room: key.clone(),
-            epoch: room.epoch.clone(),
-            oldest: room.oldest,
-            newest: room.newest,
-            last_ts: room.last_ts,
-            last_pos: room.last_pos,
-        };
-        self.rooms.iter().map(state).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -22,14 +22,19 @@ pub(crate) struct Program {
     addresses: Vec<SocketAddr>,
     stderr: Option<JoinHandle<String>>,
     config: Option<PathBuf>,
-    /// What it keeps, gone with the test.
-    _data: TempDir,
+    /// What it keeps, gone with the test, unless the test has its own folder for it.
+    data: Option<TempDir>,
 }
 
 impl Program {
     /// `linehub serve` on a free port of loopback.
     pub(crate) fn serve() -> Self {
         Self::with_args(&["--listen", "127.0.0.1:0"], 1, None)
+    }
+
+    /// The same with its data in a folder of the test's.
+    pub(crate) fn serve_in(data: &Path) -> Self {
+        Self::start(data, &["--listen", "127.0.0.1:0"], 1)
     }
 
     /// `linehub serve` with a configuration file of this content, which opens so many listeners.
@@ -44,9 +49,15 @@ impl Program {
 
     fn with_args(args: &[&str], listeners: usize, config: Option<PathBuf>) -> Self {
         let data = TempDir::new().expect("the folder for temporary files can be written");
+        let mut program = Self::start(data.path(), args, listeners);
+        (program.config, program.data) = (config, Some(data));
+        program
+    }
+
+    fn start(data: &Path, args: &[&str], listeners: usize) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_linehub"))
             .args(["serve", "--data"])
-            .arg(data.path())
+            .arg(data)
             .args(args)
             .env_clear()
             .stdin(Stdio::null())
@@ -62,7 +73,7 @@ impl Program {
             String::from_utf8_lossy(&text).into_owned()
         });
         let lines = lines_of(child.stdout.take().expect("it is piped"));
-        let mut program = Self { child, addresses: Vec::new(), stderr: Some(stderr), config, _data: data };
+        let mut program = Self { child, addresses: Vec::new(), stderr: Some(stderr), config: None, data: None };
         for _ in 0..listeners {
             let Ok(line) = lines.recv_timeout(DEADLINE) else {
                 panic!("the program does not say where it listens: {}", program.end());

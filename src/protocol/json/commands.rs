@@ -18,7 +18,7 @@ use crate::model::{
 use crate::protocol::Intake;
 
 /// What `headers` may take: some dozens of short ones.
-const HEADERS_BYTES_MAX: usize = 1_024;
+pub(super) const HEADERS_BYTES_MAX: usize = 1_024;
 
 /// What an `ok` or an `error` takes, about.
 pub(super) const ANSWER_BYTES: usize = 256;

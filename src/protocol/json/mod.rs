@@ -8,6 +8,7 @@ mod ascii;
 mod commands;
 mod decoder;
 mod encode;
+mod exported;
 mod fault;
 mod frame;
 mod key;
@@ -26,4 +27,5 @@ mod write;
 
 pub use decoder::JsonDecoder;
 pub use encode::JsonEncoder;
+pub use exported::Exported;
 pub use message::{MessageHead, SenderPart};

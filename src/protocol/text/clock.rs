@@ -99,6 +99,11 @@ pub(super) fn long_date(day: i64) -> String {
     date.map_or_else(|_| String::new(), |date| date.strftime("%A %-d %B %Y").to_string())
 }
 
+/// The day of a time, in UTC, as files have it: `2025-11-21`.
+pub(super) fn iso_date(ts: u64) -> String {
+    stamp(ts).strftime("%Y-%m-%d").to_string()
+}
+
 /// The day before.
 pub(super) fn day_before(date: Date) -> Date {
     date.checked_sub(1.day()).unwrap_or(date)

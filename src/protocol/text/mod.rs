@@ -28,6 +28,7 @@ mod talk;
 mod telnet;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod typed;
 mod words;
 
@@ -37,6 +38,7 @@ use super::{Decoder, Encoder, Terms};
 
 pub use decode::TextDecoder;
 pub use encode::TextEncoder;
+pub use transcript::transcript;
 
 /// The two halves for a new connection.
 pub fn codec(terms: &Terms) -> (Box<dyn Decoder>, Box<dyn Encoder>) {

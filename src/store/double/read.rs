@@ -5,12 +5,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Disk;
+use super::{Disk, Room};
 use crate::model::Seq;
 use crate::store::gather::Gather;
-use crate::store::{Boot, Found, Group, GroupDraft, Hit, Hits, Query, Record, RoomKey, Stretch, Words};
+use crate::store::{Boot, Found, Group, GroupDraft, Hit, Hits, Query, Record, RoomKey, RoomState, Stretch, Words};
 
 impl Disk {
+    /// What an engine tells of its rooms.
+    pub(super) fn states(&self) -> Vec<RoomState> {
+        let state = |(key, room): (&RoomKey, &Room)| RoomState {
+            room: key.clone(),
+            epoch: room.epoch.clone(),
+            oldest: room.oldest,
+            newest: room.newest,
+            last_ts: room.last_ts,
+            last_pos: room.last_pos,
+        };
+        self.rooms.iter().map(state).collect()
+    }
+
     pub(super) fn read(&self, stretch: &Stretch, boot: Boot) -> Found {
         let Some(room) = self.rooms.get(&stretch.room) else { return Found::default() };
         let mut gather = Gather::new(stretch, boot, room.oldest, room.newest);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::{Epoch, Seq};
 use crate::store::{Committed, Event, Group, Pos, Retention, RoomKey, Ticket, Write};
@@ -71,7 +71,7 @@ impl Database {
                     work.events.push(Event::Trimmed(room.key.clone(), room.told));
                 }
                 let row = room.row(id, State::Live);
-                self.write_room(&row, is_new)?;
+                write_room(&self.connection, &row, is_new)?;
             }
         }
         self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
@@ -117,18 +117,7 @@ impl Database {
         let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
         let (pos, first, floor) = (self.next_pos, room.numbers.newest.next(), room.numbers.last_ts);
         let row = GroupRow::new(&room.seal, pos, first, floor, &group);
-        self.connection
-            .prepare_cached("INSERT INTO groups (pos, room, first, count, floor, last_ts, crc, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![
-                pos.cast_signed(),
-                id.cast_signed(),
-                first.0.cast_signed(),
-                row.count.cast_signed(),
-                floor.cast_signed(),
-                row.last_ts.cast_signed(),
-                row.crc,
-                &row.data[..]
-            ])?;
+        insert_group(&self.connection, id, &row)?;
         if group.keyed() > 0 {
             work.keyed += 1;
             let keys = rows::encode_keys(&group, first, floor);
@@ -254,7 +243,7 @@ impl Database {
         let Some(id) = self.ids.remove(key) else { return Ok(()) };
         let Some(room) = self.rooms.remove(&id) else { return Ok(()) };
         // Its messages go in small steps, so that nobody waits for them.
-        self.write_room(&room.row(id, State::Gone), !room.is_stored)?;
+        write_room(&self.connection, &room.row(id, State::Gone), !room.is_stored)?;
         self.gone.push_back(id);
         self.surplus.remove(&id);
         work.erased.push(Erased::Room(id));
@@ -273,31 +262,49 @@ impl Database {
         }
         Ok(())
     }
+}
 
-    fn write_room(&self, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
-        let sql = if is_new {
-            "INSERT INTO rooms (id, key, epoch, state, oldest, newest, last_ts, bytes, end_pos, keep_messages, keep_bytes, keep_age_ms, crc)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-        } else {
-            "UPDATE rooms SET key = ?2, epoch = ?3, state = ?4, oldest = ?5, newest = ?6, last_ts = ?7, bytes = ?8,
-                end_pos = ?9, keep_messages = ?10, keep_bytes = ?11, keep_age_ms = ?12, crc = ?13 WHERE id = ?1"
-        };
-        let Numbers { oldest, newest, last_ts, bytes, end_pos, keep } = row.numbers;
-        self.connection.prepare_cached(sql)?.execute(params![
-            row.id.cast_signed(),
-            &*row.room.0,
-            &*row.epoch.0,
-            row.state as i64,
-            oldest.0.cast_signed(),
-            newest.0.cast_signed(),
-            last_ts.cast_signed(),
-            bytes.cast_signed(),
-            end_pos.cast_signed(),
-            keep.messages.cast_signed(),
-            keep.bytes.cast_signed(),
-            (keep.age.as_millis() as u64).cast_signed(),
-            row.crc(),
-        ])?;
-        Ok(())
-    }
+/// Adds a row of `groups`.
+pub(super) fn insert_group(connection: &Connection, id: u64, row: &GroupRow) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO groups (pos, room, first, count, floor, last_ts, crc, data)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute(params![
+        row.pos.cast_signed(),
+        id.cast_signed(),
+        row.first.0.cast_signed(),
+        row.count.cast_signed(),
+        row.floor.cast_signed(),
+        row.last_ts.cast_signed(),
+        row.crc,
+        &row.data[..]
+    ])?;
+    Ok(())
+}
+
+/// Writes a row of `rooms`.
+pub(super) fn write_room(connection: &Connection, row: &rows::RoomRow, is_new: bool) -> rusqlite::Result<()> {
+    let sql = if is_new {
+        "INSERT INTO rooms (id, key, epoch, state, oldest, newest, last_ts, bytes, end_pos, keep_messages, keep_bytes, keep_age_ms, crc)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    } else {
+        "UPDATE rooms SET key = ?2, epoch = ?3, state = ?4, oldest = ?5, newest = ?6, last_ts = ?7, bytes = ?8,
+            end_pos = ?9, keep_messages = ?10, keep_bytes = ?11, keep_age_ms = ?12, crc = ?13 WHERE id = ?1"
+    };
+    let Numbers { oldest, newest, last_ts, bytes, end_pos, keep } = row.numbers;
+    connection.prepare_cached(sql)?.execute(params![
+        row.id.cast_signed(),
+        &*row.room.0,
+        &*row.epoch.0,
+        row.state as i64,
+        oldest.0.cast_signed(),
+        newest.0.cast_signed(),
+        last_ts.cast_signed(),
+        bytes.cast_signed(),
+        end_pos.cast_signed(),
+        keep.messages.cast_signed(),
+        keep.bytes.cast_signed(),
+        (keep.age.as_millis() as u64).cast_signed(),
+        row.crc(),
+    ])?;
+    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crc32fast::Hasher;
@@ -23,7 +24,8 @@ type Value = (Box<str>, Box<[u8]>);
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Database {
-    pub(super) connection: Connection,
+    /// Shared with the backup that is being made.
+    pub(super) connection: Rc<Connection>,
     pub(super) rooms: BTreeMap<u64, Room>,
     pub(super) ids: HashMap<RoomKey, u64>,
     pub(super) next_id: u64,
@@ -104,7 +106,7 @@ impl Database {
             tracing::warn!(path = %path.display(), "another program reads the store: its log is not taken in yet");
         }
         let mut database = Self {
-            connection,
+            connection: Rc::new(connection),
             rooms: BTreeMap::new(),
             ids: HashMap::new(),
             next_id: 1,
@@ -149,12 +151,7 @@ impl Database {
         let mut pos = number("SELECT pos + count FROM groups ORDER BY pos DESC LIMIT 1")?;
         pos = pos.max(number("SELECT max(pos) + 1 FROM keys")?).max(self.stored_pos()?);
 
-        let rows = {
-            let mut statement = self.connection.prepare(&format!("SELECT {} FROM rooms ORDER BY id", rows::ROOM))?;
-            let rows = statement.query_map([], |row| Ok(RoomRow::read(row)))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()?
-        };
-        for row in rows {
+        for row in schema::rooms(&self.connection)? {
             match row.state {
                 State::Live => {
                     pos = pos.max(row.numbers.end_pos);

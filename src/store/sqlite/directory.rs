@@ -9,12 +9,31 @@ use std::path::{Path, PathBuf};
 
 use super::OpenError;
 
+/// The file that SQLite writes.
+pub(super) const DATABASE: &str = "messages.db";
+
 /// A directory that no other server uses while this is held.
 #[derive(Debug)]
 pub(super) struct Directory {
     database: PathBuf,
-    /// The lock ends when the file is closed, also when the process is killed.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock alone. It ends when the file is closed, also when the process is killed.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+
+impl Lock {
+    /// Locks a directory that is there.
+    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Directory { path: path.to_owned(), source };
+        let lock = private(&path.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self(lock)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Taken(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
 }
 
 impl Directory {
@@ -22,13 +41,8 @@ impl Directory {
     pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_owned(), source };
         make(path).map_err(failed)?;
-        let lock = private(&path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Taken(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        let database = path.join("messages.db");
+        let lock = Lock::take(path)?;
+        let database = path.join(DATABASE);
         // SQLite gives the files beside it the same rights.
         private(&database).map_err(failed)?;
         // A file is there to stay once its directory is written.

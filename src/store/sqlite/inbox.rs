@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::store::{Refused, Ticket, Write};
 
+use super::backup::{BackupError, Job};
+
 /// Batches on their way.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -20,6 +22,8 @@ pub(super) struct Inbox {
 struct State {
     batches: VecDeque<(usize, Vec<Write>)>,
     bytes: usize,
+    /// A copy that is to be made.
+    job: Option<Job>,
     has_failed: bool,
     is_closed: bool,
 }
@@ -61,7 +65,7 @@ impl Inbox {
     /// Gives the writer what waits, up to some bytes, waiting for a first batch.
     pub(super) fn take(&self, bytes_max: usize, patience: Duration) -> Taken {
         let state = self.state();
-        let is_idle = |state: &mut State| state.batches.is_empty() && !state.is_closed;
+        let is_idle = |state: &mut State| state.batches.is_empty() && !state.is_closed && state.job.is_none();
         let waited = self.came.wait_timeout_while(state, patience, is_idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let (mut taken, mut bytes) = (Vec::new(), 0);
@@ -80,10 +84,31 @@ impl Inbox {
         }
     }
 
+    /// Takes a copy to be made, where none waits.
+    pub(super) fn order(&self, job: Job) -> Result<(), BackupError> {
+        let mut state = self.state();
+        if state.has_failed || state.is_closed {
+            return Err(BackupError::Ended);
+        }
+        if state.job.is_some() {
+            return Err(BackupError::Busy);
+        }
+        state.job = Some(job);
+        drop(state);
+        self.came.notify_one();
+        Ok(())
+    }
+
+    /// The copy that is to be made, if one is.
+    pub(super) fn job(&self) -> Option<Job> {
+        self.state().job.take()
+    }
+
     /// Refuses everything from now on, and gives the tickets of what waits.
     pub(super) fn fail(&self) -> Vec<Ticket> {
         let mut state = self.state();
         state.has_failed = true;
+        state.job = None;
         state.bytes = 0;
         state.batches.drain(..).flat_map(|(_, batch)| batch).map(|write| write.ticket()).collect()
     }
@@ -95,7 +120,10 @@ impl Inbox {
 
     /// Nobody will put anything any more.
     pub(super) fn close(&self) {
-        self.state().is_closed = true;
+        let mut state = self.state();
+        state.is_closed = true;
+        state.job = None;
+        drop(state);
         self.came.notify_one();
     }
 

@@ -5,19 +5,26 @@
 //! queues; `writer` commits, `reader` answers, `trim` lets go, `search` finds. When the last handle is dropped, what was taken is
 //! committed and told, and the file is closed. Nothing outside of this folder names SQLite.
 
+mod archive;
+mod backup;
 mod commit;
 mod database;
 mod directory;
 mod erased;
+mod import;
 mod inbox;
 mod reader;
 mod reindex;
+mod repair;
+mod reseal;
+mod restore;
 mod rows;
 mod schema;
 mod search;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 mod trim;
+mod verify;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +36,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Boot, Contents, Event, Lag, Query, Refused, Searched, Store, Stretch, Ticket, Write};
-use database::Database;
+pub use archive::{Archive, ExportError, Piece};
+pub use backup::{BackupError, Backups, back_up};
+pub use import::{Brought, Import, ImportError};
+pub use repair::repair;
+pub use restore::{RestoreError, restore};
+pub use verify::{Damage, Verified};
+
 use directory::Directory;
 use inbox::Inbox;
 use reader::Reader;
@@ -67,6 +80,8 @@ pub struct Opened {
     pub events: mpsc::Receiver<Event>,
     /// What it holds.
     pub contents: Contents,
+    /// The way to have it copied.
+    pub backups: Backups,
     /// Resolves when all is committed, told and closed.
     pub closed: oneshot::Receiver<()>,
 }
@@ -85,6 +100,9 @@ pub enum OpenError {
     /// Another server is there.
     #[error("the data directory {path} is in use by another server", path = .0.display())]
     Taken(PathBuf),
+    /// There is nothing to be looked at.
+    #[error("there is no store in {path}: name the data directory of a server with --data", path = .0.display())]
+    Missing(PathBuf),
     /// SQLite cannot use the file.
     #[error("the store {path} cannot be opened: {source}", path = .path.display())]
     Database {
@@ -118,15 +136,13 @@ pub enum OpenError {
 /// Opens the store in a directory, which is made where it is missing. Waits for the disk.
 pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
     let directory = Directory::hold(path)?;
-    let database = Database::open(directory.database(), options.keys_age, false)?;
-    let failed = |source| OpenError::Database { path: directory.database().to_owned(), source };
-    let contents = database.contents(writer::now_ms()).map_err(failed)?;
     let (events, said) = mpsc::channel(EVENTS);
     let (reads, stretches) = sync_channel(READS);
     let (ended, closed) = oneshot::channel();
+    let (began, beginning) = sync_channel(1);
     let inbox = Arc::new(Inbox::new(options.queue_bytes));
     let desk = Arc::new(Desk::default());
-    let told = Arc::new(Told::new(database.next_pos, Arc::clone(&desk)));
+    let told = Arc::new(Told::new(Arc::clone(&desk)));
     let searcher = Searcher {
         path: directory.database().to_owned(),
         boot: options.boot,
@@ -149,8 +165,11 @@ pub fn open(path: &Path, options: Options) -> Result<Opened, OpenError> {
         let _ = searcher.join();
     });
     let reader = reader.map_err(OpenError::Thread)?;
-    named("store-writer").spawn(move || writer.run(database, reader, ended)).map_err(OpenError::Thread)?;
-    Ok(Opened { store: Arc::new(Sqlite { inbox, reads, desk }), events: said, contents, closed })
+    // The database never leaves the thread that it was opened on.
+    named("store-writer").spawn(move || writer.run(&began, reader, ended)).map_err(OpenError::Thread)?;
+    let contents = beginning.recv().map_err(|_| OpenError::Thread(std::io::Error::other("it ended at once")))??;
+    let backups = Backups { inbox: Arc::clone(&inbox), data: path.to_owned() };
+    Ok(Opened { store: Arc::new(Sqlite { inbox, reads, desk }), events: said, contents, backups, closed })
 }
 
 /// The handle.

@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tokio::sync::mpsc;
 
-use crate::model::Seq;
+use crate::model::{Epoch, Seq};
 use crate::store::gather::Gather;
 use crate::store::{Boot, Event, Found, Pos, ReadError, RoomKey, Stretch, Ticket};
 
@@ -56,13 +56,24 @@ impl Reader {
         // Before the transaction begins: what it sees beyond that was not told yet.
         let told = *self.told.lock();
         let transaction = connection.transaction()?;
-        let Some(room) = find_room(&transaction, &stretch.room)? else { return Ok(Found::default()) };
-        Search { transaction: &transaction, room: &room, told }.run(stretch, self.boot)
+        read(&transaction, stretch, told, self.boot).map(|(found, _)| found)
     }
 }
 
+/// Reads a stretch as it stands before a place, and the numbering of its room, where there is such a room.
+pub(super) fn read(
+    transaction: &Transaction<'_>,
+    stretch: &Stretch,
+    told: u64,
+    boot: Boot,
+) -> rusqlite::Result<(Found, Option<Epoch>)> {
+    let Some(room) = find_room(transaction, &stretch.room)? else { return Ok((Found::default(), None)) };
+    let found = Search { transaction, room: &room, told }.run(stretch, boot)?;
+    Ok((found, Some(room.epoch)))
+}
+
 /// The room of a key. Rows that cannot be trusted are as if they were not there: the writer has said so.
-fn find_room(transaction: &Transaction<'_>, key: &RoomKey) -> rusqlite::Result<Option<RoomRow>> {
+pub(super) fn find_room(transaction: &Transaction<'_>, key: &RoomKey) -> rusqlite::Result<Option<RoomRow>> {
     let sql = format!("SELECT {} FROM rooms WHERE key = ?1 AND state = 0", rows::ROOM);
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut rows = statement.query([&*key.0])?;
@@ -118,11 +129,17 @@ impl Search<'_> {
         let has_done = self.has_done()?;
         let mut statement = self.transaction.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.room.id.cast_signed(), first.cast_signed(), end.cast_signed()])?;
+        let (mut behind, mut is_hidden) = (Seq(first), false);
         while let Some(row) = rows.next()? {
             let Some(row) = GroupRow::read(row) else {
                 tracing::error!(room = &*self.room.room.0, "a group of messages is damaged beyond its numbers");
+                is_hidden = true;
                 continue;
             };
+            if std::mem::take(&mut is_hidden) && stretch.is_forward && behind < row.first {
+                gather.damaged(behind, Seq(row.first.0 - 1));
+            }
+            behind = Seq(row.first.0.saturating_add(row.count));
             if row.pos >= self.told {
                 continue;
             }
@@ -140,6 +157,9 @@ impl Search<'_> {
             if !gather.take(row.first, row.floor, &group, is_out) {
                 break;
             }
+        }
+        if is_hidden && stretch.is_forward {
+            gather.damaged(behind, Seq(end - 1));
         }
         Ok(gather.found())
     }

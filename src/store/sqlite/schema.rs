@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
+use super::rows::{self, RoomRow};
 
 /// What marks the file as ours: "line".
 const APPLICATION: i32 = 0x6c69_6e65;
@@ -52,11 +53,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     if is_new(&connection, path)? {
-        // The size that disks and the system's cache work in: a commit of one short message writes three pages, and larger
-        // ones would make it dearer without making long groups much cheaper.
-        connection.pragma_update(None, "page_size", 4096).map_err(failed)?;
-        // Free pages can be given back in small steps.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+        begin(&connection).map_err(failed)?;
     }
     set_up(&connection).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -74,6 +71,43 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// The same for a file that may not be ours, or not be there to be read by this program.
+pub(super) fn open_archive(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| OpenError::Database { path: path.to_owned(), source };
+    let connection = open_reader(path).map_err(failed)?;
+    if is_new(&connection, path)? {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    Ok(connection)
+}
+
+/// A new file with its tables, which is nothing before it was synced as a whole: it keeps no journal.
+pub(super) fn create(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    begin(&connection)?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// What is decided for a file before there is anything in it.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    // The size that disks and the system's cache work in: a commit of one short message writes three pages, and larger
+    // ones would make it dearer without making long groups much cheaper.
+    connection.pragma_update(None, "page_size", 4096)?;
+    // Free pages can be given back in small steps.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")
+}
+
+/// All rooms as their rows stand.
+pub(super) fn rooms(connection: &Connection) -> rusqlite::Result<Vec<RoomRow>> {
+    let mut statement = connection.prepare(&format!("SELECT {} FROM rooms ORDER BY id", rows::ROOM))?;
+    let rows = statement.query_map([], |row| Ok(RoomRow::read(row)))?;
+    rows.collect()
 }
 
 /// Pages in the log.

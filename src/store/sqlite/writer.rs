@@ -1,16 +1,19 @@
 //! The thread that writes: takes what waits, commits it with one sync, says so, and cleans up in between.
 //!
 //! After any error it fails what is in flight, opens the database anew at growing intervals until it has synced and read what is really
-//! there, and only then takes writes again. A commit that failed is never tried again.
+//! there, and only then takes writes again. A commit that failed is never tried again. A backup is a few steps after each commit.
 
+use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::{Event, Write};
+use crate::store::{Contents, Event, Ticket, Write};
 
+use super::backup::{self, BackupError, Copying, Job};
 use super::commit::Work;
 use super::database::Database;
 use super::directory::Directory;
@@ -54,9 +57,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// All up to here was there from the beginning.
-    pub(super) const fn new(end: u64, desk: Arc<Desk>) -> Self {
-        Self { end: Mutex::new(end), desk }
+    /// Nothing is there before the writer has looked.
+    pub(super) const fn new(desk: Arc<Desk>) -> Self {
+        Self { end: Mutex::new(0), desk }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, u64> {
@@ -89,11 +92,31 @@ impl Writer {
         Self { directory, options, inbox, events, told, empty_at: Instant::now(), wait: FIRST_WAIT }
     }
 
-    /// Writes until nobody can give it anything any more, then closes the file.
-    pub(super) fn run(mut self, database: Database, reader: JoinHandle<()>, closed: oneshot::Sender<()>) {
+    /// Opens the file, says what is in it or why it cannot be opened, and writes until nobody can give it anything any
+    /// more. Then it closes the file.
+    pub(super) fn run(
+        mut self,
+        began: &SyncSender<Result<Contents, OpenError>>,
+        reader: JoinHandle<()>,
+        closed: oneshot::Sender<()>,
+    ) {
         let inbox = Arc::clone(&self.inbox);
         // Also where this thread ends by a panic nobody waits for an answer.
         let _guard = Guard(&inbox);
+        let database = match self.open(false) {
+            Ok((contents, database)) => {
+                *self.told.lock() = database.next_pos;
+                self.told.desk.strike();
+                let _ = began.send(Ok(contents));
+                database
+            }
+            Err(error) => {
+                // Whoever hears of it may try again, and finds the directory free.
+                drop(self);
+                let _ = began.send(Err(error));
+                return;
+            }
+        };
         if let Some(database) = self.write(database) {
             // The reader ends when the last handle does; then the file is ours alone.
             let _ = reader.join();
@@ -107,38 +130,106 @@ impl Writer {
         let _ = closed.send(());
     }
 
+    fn open(&self, must_sync: bool) -> Result<(Contents, Database), OpenError> {
+        let path = self.directory.database();
+        let database = Database::open(path, self.options.keys_age, must_sync)?;
+        let failed = |source| OpenError::Database { path: path.to_owned(), source };
+        Ok((database.contents(now_ms()).map_err(failed)?, database))
+    }
+
     fn write(&mut self, mut database: Database) -> Option<Database> {
         let mut ticked = Instant::now();
         loop {
-            let patience = if database.has_leavings() { Duration::ZERO } else { TICK.saturating_sub(ticked.elapsed()) };
-            let (tickets, mut done) = match self.inbox.take(COMMIT_BYTES, patience) {
-                Taken::Closed => return Some(database),
-                Taken::Batches(batches) => {
-                    let tickets: Vec<_> = batches.iter().flatten().map(Write::ticket).collect();
-                    (tickets, self.commit(&mut database, batches))
-                }
-                Taken::Nothing => {
-                    ticked = Instant::now();
-                    (Vec::new(), self.tick(&mut database))
-                }
+            let round = match self.inbox.job() {
+                Some(job) => self.copy(&mut database, &mut ticked, job),
+                None => self.round(&mut database, &mut ticked, TICK),
             };
-            let mut unanswered = tickets;
-            if done.is_ok() {
-                unanswered.clear();
-                self.wait = FIRST_WAIT;
-                if ticked.elapsed() >= if database.has_leavings() { STEP } else { TICK } {
-                    ticked = Instant::now();
-                    done = self.tick(&mut database);
+            match round {
+                Round::Went => {}
+                Round::Closed => return Some(database),
+                Round::Failed(error, mut unanswered) => {
+                    tracing::error!(%error, path = %self.directory.database().display(), "the store has failed");
+                    drop(database);
+                    unanswered.extend(self.inbox.fail());
+                    self.say(Event::Failed(unanswered));
+                    database = self.recover()?;
                 }
-            }
-            if let Err(error) = done.and_then(|()| self.checkpoint(&mut database)) {
-                tracing::error!(%error, path = %self.directory.database().display(), "the store has failed");
-                drop(database);
-                unanswered.extend(self.inbox.fail());
-                self.say(Event::Failed(unanswered));
-                database = self.recover()?;
             }
         }
+    }
+
+    /// Commits what waits, waiting for it at most so long, and cleans up when it is time.
+    fn round(&mut self, database: &mut Database, ticked: &mut Instant, patience: Duration) -> Round {
+        let patience =
+            if database.has_leavings() { Duration::ZERO } else { TICK.saturating_sub(ticked.elapsed()).min(patience) };
+        let (tickets, mut done) = match self.inbox.take(COMMIT_BYTES, patience) {
+            Taken::Closed => return Round::Closed,
+            Taken::Batches(batches) => {
+                let tickets: Vec<_> = batches.iter().flatten().map(Write::ticket).collect();
+                (tickets, self.commit(database, batches))
+            }
+            Taken::Nothing => (Vec::new(), Ok(())),
+        };
+        let is_idle = tickets.is_empty();
+        let mut unanswered = tickets;
+        if done.is_ok() {
+            unanswered.clear();
+            self.wait = FIRST_WAIT;
+            let pause = match database.has_leavings() {
+                true if is_idle => Duration::ZERO,
+                true => STEP,
+                false => TICK,
+            };
+            if ticked.elapsed() >= pause {
+                *ticked = Instant::now();
+                done = self.tick(database);
+            }
+        }
+        match done.and_then(|()| self.checkpoint(database)) {
+            Ok(()) => Round::Went,
+            Err(error) => Round::Failed(error, unanswered),
+        }
+    }
+
+    /// Makes a copy of the file, some pages after each round. What goes wrong with it is told to who wanted it, and the store
+    /// goes on.
+    fn copy(&mut self, database: &mut Database, ticked: &mut Instant, job: Job) -> Round {
+        let source = Rc::clone(&database.connection);
+        let Job { path, done } = job;
+        let mut target = match backup::open_target(&path) {
+            Ok(target) => target,
+            Err(error) => return self.copied(done, Err(backup::not_copied(&error))),
+        };
+        let mut copying = match Copying::new(&source, &mut target) {
+            Ok(copying) => copying,
+            Err(error) => return self.copied(done, Err(backup::not_copied(&error))),
+        };
+        while !done.is_closed() {
+            match copying.step() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => return self.copied(done, Err(backup::not_copied(&error))),
+            }
+            match self.round(database, ticked, copying.patience()) {
+                Round::Went => {}
+                end => {
+                    let _ = done.send(Err(BackupError::Ended));
+                    return end;
+                }
+            }
+        }
+        drop(copying);
+        let closed = target.close().map_err(|(_, error)| backup::not_copied(&error));
+        self.copied(done, closed)
+    }
+
+    fn copied(&self, done: oneshot::Sender<Result<(), BackupError>>, copied: Result<(), BackupError>) -> Round {
+        if let Err(error) = &copied {
+            tracing::warn!(%error, path = %self.directory.database().display(), "no backup was made");
+        }
+        // One that gave up wants to hear nothing.
+        let _ = done.send(copied);
+        Round::Went
     }
 
     fn commit(&mut self, database: &mut Database, batches: Vec<Vec<Write>>) -> rusqlite::Result<()> {
@@ -190,11 +281,7 @@ impl Writer {
                 return None;
             }
             self.wait = (self.wait * 2).min(LAST_WAIT);
-            let opened = Database::open(self.directory.database(), self.options.keys_age, true).and_then(|database| {
-                let failed = |source| OpenError::Database { path: self.directory.database().to_owned(), source };
-                Ok((database.contents(now_ms()).map_err(failed)?, database))
-            });
-            match opened {
+            match self.open(true) {
                 Ok((contents, database)) => {
                     tracing::info!("the store is well again");
                     self.inbox.restore();
@@ -213,6 +300,17 @@ impl Writer {
     fn say(&self, event: Event) {
         let _ = self.events.blocking_send(event);
     }
+}
+
+/// What came of one round of the writer.
+#[derive(Debug)]
+enum Round {
+    /// All is well.
+    Went,
+    /// Nobody can give it anything any more.
+    Closed,
+    /// The database has to be opened anew; the tickets whose outcome is unknown.
+    Failed(rusqlite::Error, Vec<Ticket>),
 }
 
 /// Lets nobody put anything in when the writer has ended.
