@@ -152,12 +152,11 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.uncommitted += 1;
         }
-        let asked = tag.clone();
+        let (asked, wanted) = (tag.clone(), stretch.clone());
         let then = Box::new(move |router: &mut Self, found: Result<Found, ReadError>| {
             match found {
                 Ok(found) if router.halls.get(hall_id).is_some() => {
-                    let damaged = found.damaged.clone();
-                    for (first, last) in damaged {
+                    for (first, last) in missing(&found, &wanted) {
                         if let Some(place) = router.place_of(id, hall_id) {
                             router.tell(id, Event::Gap { place, first, last });
                         }
@@ -178,6 +177,29 @@ impl Router {
             self.release(id, 0);
         }
     }
+}
+
+/// The numbers that a page should have and has not, both inclusive. What a damaged row says of its own numbers may be what is
+/// damaged, so that they are told by those which are there.
+fn missing(found: &Found, wanted: &Stretch) -> Vec<(Seq, Seq)> {
+    // Backward nobody asked where it begins, and what retention took by now is no loss.
+    let from_first = wanted.since == 0 && wanted.is_forward;
+    let to_end = wanted.until == u64::MAX && (!wanted.is_forward || !found.more);
+    let mut missing = Vec::new();
+    let mut next = from_first.then_some(wanted.first);
+    let chunks = found.chunks.iter().map(|chunk| (chunk.first(), chunk.last().next()));
+    for (first, end) in chunks.chain(to_end.then_some((wanted.end, wanted.end))) {
+        if let Some(next) = next.filter(|next| *next < first) {
+            missing.push((next, Seq(first.0 - 1)));
+        }
+        next = Some(end);
+    }
+    // Beside what was read, where a time or the size of the page bounds it.
+    let is_told = |seq: Seq| missing.iter().any(|(first, last)| (*first..=*last).contains(&seq));
+    let mut beside: Vec<_> = found.damaged.iter().filter(|(first, _)| !is_told(*first)).copied().collect();
+    missing.append(&mut beside);
+    missing.sort_unstable();
+    missing
 }
 
 /// The lines of a chunk that one who is behind wants.

@@ -146,6 +146,13 @@ impl Double {
         self.say(Event::Failed(tickets));
     }
 
+    /// Finds the group that begins with a number no more, and does not know it.
+    pub fn lose(&self, room: &RoomKey, first: Seq) {
+        let mut inner = self.inner();
+        let lost = inner.disk.rooms.get_mut(room).and_then(|room| room.groups.remove(&first));
+        assert!(lost.is_some(), "there is no such group");
+    }
+
     /// Is well again after a failure.
     pub fn restore(&self) {
         let mut inner = self.inner();

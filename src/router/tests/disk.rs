@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{Stage, rule};
 use crate::config::{Config, RoomRule};
-use crate::model::{HistoryKind, Kind};
+use crate::model::{HistoryKind, Kind, Seq};
 use crate::store::{Boot, Disk, Double, Event, Group, GroupDraft, ReadError, Record, Refused, RoomKey};
 
 /// A stage whose rooms are on disk, and the disk.
@@ -492,6 +492,42 @@ fn a_dead_letter_is_moved_as_one() {
         let mut hub = Hub::over(disk, 2);
         hub.stage.guest(1, "bob");
         assert_eq!(seqs(&hub.does(1, r#"{"op":"join","room":"jobs","as":"worker"}"#)), work);
+    }
+}
+
+#[test]
+fn a_page_says_what_is_missing_in_it_whatever_the_store_knows() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    for body in 1..=9 {
+        hub.does(1, &send("ops", body));
+    }
+    let mut hub = hub.restarted(2);
+    for lost in [1, 4, 5, 9] {
+        hub.store.lose(&RoomKey("ops".into()), Seq(lost));
+    }
+    hub.stage.guest(1, "bob");
+    for (fields, gaps, wanted) in [
+        (r#""after":0"#, "1-1 4-5 9-9", &[2, 3, 6, 7, 8][..]),
+        (r#""after":0,"limit":2"#, "1-1", &[2, 3]),
+        (r#""after":3,"limit":2"#, "4-5", &[6, 7]),
+        (r#""limit":2"#, "9-9", &[7, 8]),
+        (r#""before":6"#, "4-5", &[2, 3]),
+        (r#""before":8,"limit":2"#, "", &[6, 7]),
+    ] {
+        let page = hub.does(1, &format!(r#"{{"op":"history","room":"ops",{fields},"id":1}}"#));
+        let number = |line: &str, name: &str| {
+            let rest = line.split(name).nth(1).unwrap_or_default();
+            rest.chars().take_while(char::is_ascii_digit).collect::<String>()
+        };
+        let told = page.lines().filter(|line| line.contains(r#""ev":"gap""#));
+        let told: Vec<_> =
+            told.map(|line| format!("{}-{}", number(line, r#""first":"#), number(line, r#""last":"#))).collect();
+        assert_eq!(told.join(" "), gaps, "{fields}: {page}");
+        let read = page.split(r#""messages":"#).nth(1).unwrap_or_default();
+        let read: Vec<u64> =
+            read.split(r#""seq":"#).skip(1).filter_map(|rest| rest.split(',').next()?.parse().ok()).collect();
+        assert_eq!(read, wanted, "{fields}: {page}");
     }
 }
 

@@ -27,10 +27,16 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use check::Failure;
+use disk::Disk;
+use mount::Mount;
+use random::Random;
 use run::{Figures, Run};
 
 /// Cuts between two lines of the report.
 const LINE: u64 = 50;
+
+/// Cuts that the control has at least: it is caught within a handful.
+const CONTROL: u64 = 20;
 
 /// What the trial is asked to do.
 struct Wanted {
@@ -47,13 +53,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
-        println!("NOT DONE: no file system can be mounted here: /dev/fuse: {error}");
-        return ExitCode::from(77);
-    }
     // Where that is not allowed the mounts are seen by others, and otherwise the same.
     let _ = keep_to_oneself();
     let folder = env::temp_dir().join(format!("linehub-power-{}", std::process::id()));
+    if let Err(error) = mount_once(&folder) {
+        println!("NOT DONE: no file system can be mounted here by FUSE: {error}");
+        // What is left there harms nobody.
+        let _ = fs::remove_dir_all(&folder);
+        return ExitCode::from(77);
+    }
     let code = trial(&wanted, &folder).unwrap_or_else(|error| {
         println!("the trial itself failed: {error}");
         ExitCode::FAILURE
@@ -86,8 +94,9 @@ fn trial(wanted: &Wanted, folder: &Path) -> io::Result<ExitCode> {
     control::weaken(&wanted.server, &weaker)?;
     let begun = Instant::now();
     let mut run = Run::new(&weaker, &folders.1, wanted.seed)?;
-    let Some(words) = cut(&mut run, wanted.cuts, begun)? else {
-        println!("the control was not caught: a server with synchronous=NORMAL came through {} cuts", wanted.cuts);
+    let most = wanted.cuts.max(CONTROL);
+    let Some(words) = cut(&mut run, most, begun)? else {
+        println!("the control was not caught: a server with synchronous=NORMAL came through {most} cuts");
         return Ok(ExitCode::FAILURE);
     };
     println!("control: synchronous=NORMAL was caught at cut {}: {words}", run.figures.cuts);
@@ -133,6 +142,15 @@ fn wanted() -> Result<Wanted, String> {
     }
     let server = server.ok_or("--server is missing")?;
     Ok(Wanted { server, seed, cuts })
+}
+
+/// Whether a file system can be mounted at all.
+fn mount_once(folder: &Path) -> io::Result<()> {
+    let point = folder.join("mount");
+    fs::create_dir_all(&point)?;
+    File::options().read(true).write(true).open("/dev/fuse")?;
+    let mount = Mount::new(Disk::new(Random::new(0)), &point, Box::new(|| {}))?;
+    mount.remains().map(drop)
 }
 
 /// Mounts that nobody else sees, and that are gone with this process, however it ends.
