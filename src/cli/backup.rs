@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use linehub::server::control::Request;
-use linehub::store::sqlite::{Archive, BackupError, back_up};
+use linehub::server::control::{self, Request};
+use linehub::store::sqlite::{Archive, BackupError, OpenError, back_up};
 
 use super::Failure;
 use super::ask::ask;
@@ -41,13 +41,11 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
 
 fn not_made(error: &BackupError, data: &Path) -> Failure {
     match error {
-        BackupError::Open(error) => match not_opened(error) {
-            Failure::Running(words) => Failure::Running(format!(
-                "{words}, which does not answer at {}: start it anew, or stop it and try again",
-                linehub::server::control::path(data).display()
-            )),
-            mistake @ Failure::Configuration(_) => mistake,
-        },
+        BackupError::Open(error @ OpenError::Taken(_)) => Failure::Running(format!(
+            "{error}, which does not answer at {}: start it anew, or stop it and try again",
+            control::path(data).display()
+        )),
+        BackupError::Open(error) => not_opened(error),
         _ => Failure::Running(error.to_string()),
     }
 }

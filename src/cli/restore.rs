@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use linehub::store::sqlite::{Archive, RestoreError, restore};
+use linehub::store::sqlite::{Archive, OpenError, RestoreError, restore};
 
 use super::Failure;
 use super::data::{DataArgs, not_opened};
@@ -27,11 +27,12 @@ pub(super) struct RestoreArgs {
 
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let data = args.data.directory()?;
-    let mut archive = Archive::open(&args.backup).map_err(|_| {
-        let path = args.backup.display();
-        Failure::Configuration(format!(
-            "linehub: there is no backup in {path}: name a directory that `linehub backup` made"
-        ))
+    let mut archive = Archive::open(&args.backup).map_err(|error| match error {
+        OpenError::Missing(path) => Failure::Configuration(format!(
+            "linehub: there is no backup in {}: name a directory that `linehub backup` made",
+            path.display()
+        )),
+        other => not_opened(&other),
     })?;
     let words = verified(&mut archive, &args.backup)?;
     let aside = restore(&mut archive, &args.backup, &data, args.replace).map_err(|error| match &error {

@@ -156,6 +156,19 @@ fn nothing_is_written_over_and_the_words_say_why() {
 }
 
 #[test]
+fn a_server_without_its_socket_is_left_alone() {
+    let folder = Folder::new();
+    let program = folder.serve("data");
+    fill(&program);
+    std::fs::remove_file(folder.path("data/control")).expect("it is there");
+    let run = linehub(&["backup", &folder.arg("copy"), "--data", &folder.arg("data")]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("is in use by another server, which does not answer at "), "{run:?}");
+    assert!(!folder.path("copy").exists());
+    stop(program);
+}
+
+#[test]
 fn a_damaged_store_is_copied_and_said_to_be_damaged() {
     let folder = Folder::filled();
     crate::damage(&folder.path("data"), "ops", 3);

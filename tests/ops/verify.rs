@@ -1,6 +1,7 @@
 //! `linehub verify`.
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::{Folder, damage, fill, linehub, stop};
 
@@ -34,6 +35,46 @@ fn a_running_server_and_one_that_was_killed_are_looked_at_too() {
     let run = linehub(&["verify", "--data", &data]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.out.contains(" messages of 3 rooms"), "{run:?}");
+}
+
+#[test]
+fn what_goes_by_retention_and_by_finished_work_is_no_damage() {
+    let folder = Folder::new();
+    let program = folder.serve("data");
+    let data = folder.arg("data");
+    let mut client = program.client();
+    client.done(json!({"op": "create", "room": "short", "keep_messages": 20}));
+    client.done(json!({"op": "create", "room": "small", "keep_bytes": 4_096}));
+    client.done(json!({"op": "create", "room": "jobs", "kind": "queue"}));
+    client.done(json!({"op": "create", "room": "value", "kind": "latest"}));
+    let mut worker = program.client();
+    worker.done(json!({"op": "join", "room": "jobs", "as": "worker", "prefetch": 500}));
+    for round in 0..6 {
+        for number in 0..100 {
+            for room in ["short", "small", "value", "jobs"] {
+                client.send_with_id(
+                    json!({"op": "send", "room": room, "body": format!("{round} {number} of some length")}),
+                );
+            }
+        }
+        for _ in 0..400 {
+            client.expect("ok");
+        }
+        client.done(json!({"op": "redact", "room": "short", "seq": 100 * round + 95}));
+        // Some stay undone, so that their groups stay with marks beside them.
+        let given: Vec<_> = (0..100).map(|_| worker.expect("message").number("seq")).collect();
+        let done: Vec<_> = given.iter().filter(|seq| !seq.is_multiple_of(10) || *seq % 100 < 50).collect();
+        worker.done(json!({"op": "ack", "room": "jobs", "seq": done}));
+        let run = linehub(&["verify", "--data", &data]);
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
+    }
+    stop(program);
+    let run = linehub(&["verify", "--data", &data]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let run = linehub(&["backup", &folder.arg("copy"), "--data", &data]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(linehub(&["restore", &folder.arg("copy"), "--data", &folder.arg("new")]).code, 0);
+    assert_eq!(linehub(&["verify", "--data", &folder.arg("new")]).code, 0);
 }
 
 #[test]

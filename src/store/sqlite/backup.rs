@@ -81,7 +81,7 @@ impl Backups {
         let (done, copied) = oneshot::channel();
         self.inbox.order(Job { path: target.part.clone(), done })?;
         copied.await.map_err(|_| BackupError::Ended)??;
-        blocking(move || target.finish()).await
+        blocking(move || target.settle().and_then(|()| target.finish())).await
     }
 }
 
@@ -108,6 +108,7 @@ pub fn back_up(data: &Path, directory: &Path) -> Result<(), BackupError> {
     });
     copied.map_err(|error| not_copied(&error))?;
     drop(copy);
+    target.settle()?;
     target.finish()
 }
 
@@ -189,16 +190,21 @@ impl Target {
         Ok(Self { directory: directory.to_owned(), part, is_made, is_done: false })
     }
 
-    /// Makes one file of it that is there to stay, and gives it its name.
-    pub(super) fn finish(mut self) -> Result<(), BackupError> {
-        let path = self.directory.clone();
-        let failed = |source| BackupError::Target { path: path.clone(), source };
+    /// Makes one file of it that is there to stay, still without its name.
+    pub(super) fn settle(&self) -> Result<(), BackupError> {
         // Without a log it can be read where nothing may be written.
         let alone = Connection::open(&self.part).and_then(|part| {
             part.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0))
         });
         alone.map_err(|error| not_copied(&error))?;
-        File::open(&self.part).and_then(|part| part.sync_all()).map_err(failed)?;
+        let synced = File::open(&self.part).and_then(|part| part.sync_all());
+        synced.map_err(|source| BackupError::Target { path: self.directory.clone(), source })
+    }
+
+    /// Gives what is settled its name.
+    pub(super) fn finish(mut self) -> Result<(), BackupError> {
+        let path = self.directory.clone();
+        let failed = |source| BackupError::Target { path: path.clone(), source };
         fs::rename(&self.part, self.directory.join(DATABASE)).map_err(failed)?;
         self.is_done = true;
         File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(failed)?;

@@ -44,6 +44,8 @@ pub fn repair(archive: Archive, data: &Path, say: &mut dyn FnMut(&Damage)) -> Re
         to.close().map_err(|(_, error)| error)
     });
     copied.map_err(|error| not_copied(&error))?;
+    // From here on nothing can be missing but the name: the old store makes way at the last moment.
+    target.settle()?;
     drop(archive);
     let aside = move_aside(data, "damaged")?;
     target.finish()?;

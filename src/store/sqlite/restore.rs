@@ -72,6 +72,8 @@ pub fn restore(
     if !copied {
         return Err(RestoreError::Damaged);
     }
+    // From here on nothing can be missing but the name: the old store makes way at the last moment.
+    target.settle()?;
     let aside = if is_there { Some(move_aside(data, "replaced")?) } else { None };
     target.finish()?;
     Ok(aside)
