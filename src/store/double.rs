@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use crate::model::{Epoch, Seq};
 
 use super::{
-    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey, Searched, Store, Stretch, Ticket, Write,
+    Boot, Committed, Contents, Event, Group, KnownKey, Lag, Pos, Query, ReadError, Refused, Retention, RoomKey,
+    Searched, Store, Stretch, Ticket, Write,
 };
 
 /// Events that may wait for a test to look at them.

@@ -50,7 +50,7 @@ impl Scope {
 pub struct Hits {
     /// The messages, the one that was committed last first.
     pub hits: Vec<Hit>,
-    /// Whether there are more, or may be: as much was looked at as one search may.
+    /// Whether there are more, or may be: as long was looked as one search may.
     pub more: bool,
 }
 

@@ -139,7 +139,13 @@ pub(super) const TABLE: &[Entry] = &[
         "/history 50 shows the last 50, /history 14:30 all since then, /history yesterday or /history 2025-11-21 that day. \
          /history @ada shows what you and ada wrote to each other."
     ),
-    entry!(["search"], "WORDS", past::search, "find what was said here", ""),
+    entry!(
+        ["search"],
+        "WORDS",
+        past::search,
+        "find what was said here",
+        "Shows what has all these words, the newest last. Words are found whole; capitals and accents do not count."
+    ),
     entry!(
         ["show"],
         "[ROOM] NUMBER",

@@ -10,14 +10,14 @@ use crate::model::{HistoryKind, Kind, Seq};
 use crate::store::{Boot, Disk, Double, Event, Group, GroupDraft, ReadError, Record, Refused, RoomKey};
 
 /// A stage whose rooms are on disk, and the disk.
-struct Hub {
-    stage: Stage,
-    store: Arc<Double>,
+pub(super) struct Hub {
+    pub(super) stage: Stage,
+    pub(super) store: Arc<Double>,
     said: mpsc::Receiver<Event>,
 }
 
 impl Hub {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::over(Disk::default(), 1)
     }
 
@@ -60,11 +60,11 @@ impl Hub {
         Self::over(self.store.disk(), boot)
     }
 
-    fn says(&mut self, conn: u64, lines: &str) -> String {
+    pub(super) fn says(&mut self, conn: u64, lines: &str) -> String {
         self.stage.says(conn, lines)
     }
 
-    fn hears(&mut self, conn: u64) -> String {
+    pub(super) fn hears(&mut self, conn: u64) -> String {
         self.stage.hears(conn)
     }
 
@@ -88,14 +88,14 @@ impl Hub {
     }
 
     /// Answers reads, and those that follow from them.
-    fn reads(&mut self) {
+    pub(super) fn reads(&mut self) {
         for _ in 0..100 {
             self.reads_once();
         }
     }
 
     /// Says lines and has the disk do its part.
-    fn does(&mut self, conn: u64, lines: &str) -> String {
+    pub(super) fn does(&mut self, conn: u64, lines: &str) -> String {
         let mut heard = self.says(conn, lines);
         self.commits();
         self.reads();

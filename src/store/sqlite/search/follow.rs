@@ -3,18 +3,21 @@
 //! It trusts no index that it did not see to be of this store. Every step begins and ends with an index that says how far it is.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::store::{Hits, Query, Scope, Searched, Words};
+use crate::store::{Boot, Hits, Query, Scope, Searched, Words};
 
 use super::super::erased::Erased;
 use super::super::rows;
 use super::Fault;
-use super::index::{self, Doc, Index, State, room_token};
+use super::index::{self, Doc, Index, Part, State, room_token};
 use super::source::{self, Source};
-use crate::store::Boot;
 
-/// Messages that one search looks at: some ten microseconds each at most.
-const LOOKED_AT: usize = 20_000;
+/// For how long one search goes on to look: others wait for it, and whoever gets nothing in that time does better to ask otherwise.
+const LOOKED: Duration = Duration::from_millis(500);
+
+/// Parts that are looked at in one sweep: with one every two seconds more are taken away than messages can fill.
+const SWEPT: usize = 8;
 
 /// An index and the messages that it is of.
 #[derive(Debug)]
@@ -163,12 +166,16 @@ impl Follower {
         self.index.erase(&[], &gone, self.index.state.clone()).map_err(Fault::Index)
     }
 
-    /// Takes out what rooms have let go of in one part, where that is much of it.
+    /// Takes out what rooms have let go of in some parts, where that is much of a part.
     pub(super) fn sweep(&mut self) -> Result<(), Fault> {
         let parts = self.index.parts(u64::MAX).map_err(Fault::Index)?;
-        let next = parts.iter().rev().find(|part| part.id > self.swept).or(parts.last());
-        let Some(part) = next else { return Ok(()) };
-        self.swept = part.id;
+        let next: Vec<Part> = parts.into_iter().rev().filter(|part| part.id > self.swept).take(SWEPT).collect();
+        // Behind the newest one it begins with the oldest again.
+        self.swept = next.last().filter(|_| next.len() == SWEPT).map_or(0, |part| part.id);
+        next.iter().try_for_each(|part| self.sweep_part(part))
+    }
+
+    fn sweep_part(&mut self, part: &Part) -> Result<(), Fault> {
         let (mut gone, mut rows, mut all) = (Vec::new(), 0, 0);
         for (id, count) in self.index.rooms(Some(part.id)).map_err(Fault::Index)? {
             all += count;
@@ -177,6 +184,9 @@ impl Follower {
                 rows += count;
                 gone.push((id, part.last + 1));
             }
+        }
+        if rows == all {
+            return self.index.drop_part(part.id).map_err(Fault::Index);
         }
         if rows > 0 && rows >= all / 4 {
             self.index.erase(&[], &gone, self.index.state.clone()).map_err(Fault::Index)?;
@@ -200,26 +210,25 @@ impl Follower {
         }
         let parts = self.index.parts(query.until).map_err(Fault::Query)?;
         let mut look = self.source.look(boot).map_err(Fault::Messages)?;
-        let (mut found, mut bytes, mut looked_at) = (Hits::default(), 0, 0);
+        let (mut found, mut bytes, begun) = (Hits::default(), 0, Instant::now());
         for part in parts.into_iter().filter(|part| only.as_ref().is_none_or(|only| only.contains(&part.id))) {
             let sql = format!("SELECT rowid FROM part_{0} WHERE part_{0} MATCH ?1 ORDER BY rowid DESC", part.id);
             let mut statement = self.index.connection.prepare_cached(&sql).map_err(Fault::Query)?;
             let mut rows = statement.query([&expression]).map_err(Fault::Query)?;
             while let Some(row) = rows.next().map_err(Fault::Query)? {
                 let pos = row.get::<_, i64>(0).map_err(Fault::Query)?.cast_unsigned();
-                looked_at += 1;
-                if looked_at > LOOKED_AT {
-                    found.more = true;
-                    return Ok(found);
-                }
                 let hit = if pos < end { look.at(pos, query).map_err(Fault::Messages)? } else { None };
-                let Some(hit) = hit else { continue };
-                if found.hits.len() >= query.count || bytes >= query.bytes.max(1) {
+                let is_full = found.hits.len() >= query.count || bytes >= query.bytes.max(1);
+                if begun.elapsed() > LOOKED || (hit.is_some() && is_full) {
                     found.more = true;
                     return Ok(found);
                 }
-                bytes += hit.message.bytes().len();
-                found.hits.push(hit);
+                bytes += hit.as_ref().map_or(0, |hit| hit.message.bytes().len());
+                found.hits.extend(hit);
+            }
+            if begun.elapsed() > LOOKED {
+                found.more = true;
+                break;
             }
         }
         Ok(found)

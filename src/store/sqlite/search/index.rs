@@ -19,6 +19,9 @@ pub(super) const PART: u64 = 32_768;
 /// Pages given back in one step, 4 MiB.
 const PAGES: i64 = 1024;
 
+/// Pages of the log, 16 MiB, after which it is copied into the file.
+const LOG_PAGES: i64 = 4096;
+
 const TABLES: &str = "
     CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE parts (
@@ -107,6 +110,8 @@ impl Index {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // What a loss of power takes is indexed again.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        // Each copying syncs twice, on the disk that messages are synced to.
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         // Freed pages hold words of what was redacted.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "cache_size", -16_384)?;
@@ -244,8 +249,27 @@ impl Index {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let done = self.take_out(places, rooms).and_then(|()| self.note(&state));
         self.end(done)?;
-        self.current = self.parts(u64::MAX)?.first().copied();
         self.state = state;
+        self.erased()
+    }
+
+    /// Takes out a whole part.
+    pub(super) fn drop_part(&mut self, part: i64) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let room = "DELETE FROM part_rooms WHERE part = ?1";
+        let done = self.connection.execute(room, [part]).and_then(|_| self.drop_table(part));
+        self.end(done)?;
+        self.erased()
+    }
+
+    fn drop_table(&self, part: i64) -> rusqlite::Result<()> {
+        self.connection.execute(&format!("DROP TABLE part_{part}"), [])?;
+        self.connection.execute("DELETE FROM parts WHERE id = ?1", [part]).map(drop)
+    }
+
+    /// Sees to it that what was taken out is in no page any more.
+    fn erased(&mut self) -> rusqlite::Result<()> {
+        self.current = self.parts(u64::MAX)?.first().copied();
         // The log has the pages as they were.
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         let mut vacuum = self.connection.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
@@ -287,8 +311,7 @@ impl Index {
                 // Written anew without what was deleted.
                 self.connection.execute(&format!("INSERT INTO part_{part} (part_{part}) VALUES ('optimize')"), [])?;
             } else {
-                self.connection.execute(&format!("DROP TABLE part_{part}"), [])?;
-                self.connection.execute("DELETE FROM parts WHERE id = ?1", [part])?;
+                self.drop_table(part)?;
             }
         }
         Ok(())

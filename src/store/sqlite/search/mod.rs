@@ -28,8 +28,8 @@ pub(super) use follow::{Follower, Step};
 /// where messages come one by one. A search does not wait for it.
 const GATHER: Duration = Duration::from_millis(300);
 
-/// How often one part is looked at for what is kept no more.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How often some parts are looked at for what is kept no more.
+const SWEEP: Duration = Duration::from_secs(2);
 
 /// How long the first wait is after a failure; each one is twice the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -39,6 +39,10 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 
 /// How often a search is begun again because something was erased meanwhile.
 const AGAIN: usize = 8;
+
+/// How far it stands back: it gets a third of what another thread gets, and all that nobody wants.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
 
 /// What went wrong, by what is to be done.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +113,7 @@ impl Searcher {
     pub(super) fn run(self) {
         // Also where this thread ends by a panic nobody waits for an answer.
         let _guard = Guard(&self.desk);
+        give_way();
         let mut run = Run {
             rooms: None,
             follower: None,
@@ -158,6 +163,7 @@ impl Searcher {
     }
 
     fn step(&self, run: &mut Run) -> Result<(), Fault> {
+        run.due = None;
         let Some(rooms) = &run.rooms else { return Ok(()) };
         // What was not told yet may still not be.
         let end = *self.told.lock();
@@ -170,7 +176,6 @@ impl Searcher {
         if !was_whole && follower.is_whole() {
             tracing::info!("all messages can be searched");
         }
-        run.due = None;
         (run.retry_at, run.wait, run.told) = (None, FIRST_WAIT, Unsearchable::Building);
         self.note_lag(run);
         Ok(())
@@ -253,6 +258,15 @@ impl Run {
             return Duration::ZERO;
         }
         self.due.map_or(until(self.sweep_at), |due| until(due.min(self.sweep_at)))
+    }
+}
+
+/// Has the system prefer every other thread of the server, where it does so by thread: a machine without time to spare delivers
+/// messages first.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "searching takes as much of the processor as anything else");
     }
 }
 

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::reindex;
+use super::Follower;
 use super::index::{PART, beside};
 use crate::model::Seq;
 use crate::store::contract::rig::{Rig, everything, now, query, room, told};
 use crate::store::sqlite::tests::Files;
-use crate::store::{Query, Retention, Scope, Searched, Write};
+use crate::store::{Event, Query, Retention, Scope, Searched, Write};
 
 fn all() -> Searched {
     Searched(Arc::new(|_| true))
@@ -177,4 +179,41 @@ fn many_parts_are_searched_as_one_and_what_is_let_go_goes_with_them() {
     let parts: i64 = index.query_row("SELECT count(*) FROM parts", [], |row| row.get(0)).expect("a number");
     assert_eq!(parts, 1, "only the last part holds something");
     assert_eq!(rig.read(everything(&lab)).chunks.len(), 1);
+}
+
+#[test]
+fn what_rooms_let_go_of_leaves_the_index_when_it_is_much_of_a_part() {
+    let mut files = Files::in_memory();
+    let mut rig = Rig::new(&mut files);
+    rig.searches(|_| true);
+    let keep = Retention { age: Duration::from_secs(2), ..Retention::default() };
+    rig.says(&room("lab"), "straw");
+    rig.say(&room("ops"), keep, &[told("supersecretword", now())]);
+    assert_eq!(rig.finds("straw").hits.len(), 1);
+    rig.wait_for(|event| matches!(event, Event::Trimmed(..)).then_some(()));
+    assert_eq!(rig.finds("supersecretword").hits.len(), 0);
+    let path = rig.files().path().to_owned();
+    drop(rig);
+    let mut follower = Follower::open(&path.join("messages.db"), 3, all()).expect("it opens");
+    follower.sweep().expect("it can be written");
+    drop(follower);
+    assert!(!can_be_read(&path, "persecretword"));
+    let mut rig = Rig::new(&mut files);
+    rig.searches(|_| true);
+    assert_eq!(rig.finds("straw").hits.len(), 1);
+    // With nothing left in it the part goes as a whole.
+    rig.say(&room("lab"), keep, &[told("straw", now())]);
+    rig.wait_for(|event| matches!(event, Event::Trimmed(_, Seq(3))).then_some(()));
+    drop(rig);
+    let mut follower = Follower::open(&path.join("messages.db"), 4, all()).expect("it opens");
+    follower.step(4).expect("it can be written");
+    follower.sweep().expect("it can be written");
+    drop(follower);
+    let index = rusqlite::Connection::open(beside(&path.join("messages.db"))).expect("there is one");
+    let parts: i64 = index.query_row("SELECT count(*) FROM parts", [], |row| row.get(0)).expect("a number");
+    assert_eq!(parts, 0);
+    let mut rig = Rig::new(&mut files);
+    rig.searches(|_| true);
+    rig.says(&room("lab"), "straw");
+    assert_eq!(rig.finds("straw").hits.len(), 1);
 }
