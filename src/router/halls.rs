@@ -218,6 +218,11 @@ impl Router {
         let is_dead_letter = self.is_dead_letter(room);
         if is_dead_letter {
             settings.kind = Kind::Fanout;
+            settings.history = self.history_of_queue(room).unwrap_or(settings.history);
+        }
+        if settings.private && by.account().is_none() && settings.history == HistoryKind::Disk {
+            // No guest could come back to it in another life of the server.
+            settings.history = HistoryKind::Memory;
         }
         if settings.kind == Kind::Queue && !room.fits_queue() {
             return Err(ErrorEvent::new(Code::BadName, "a queue room's name has at most 59 bytes"));
@@ -228,11 +233,20 @@ impl Router {
         if let Some(hall) = self.halls.get_mut(id) {
             hall.room.is_dead_letter = is_dead_letter;
             hall.room.owner = matches!(by, Identity::Account(_)).then(|| by.clone());
+            if hall.room.settings.private {
+                hall.room.invited.insert(by.clone());
+            }
         }
         if is_dead_letter {
             self.share_privacy(room, id);
         }
         Ok(id)
+    }
+
+    /// Where the queue room keeps its messages whose dead letters a room is for: they are kept as well as it.
+    fn history_of_queue(&self, dead: &RoomName) -> Option<HistoryKind> {
+        let queue = self.halls.find(&dead.dead_letter_of()?)?;
+        self.halls.get(queue).map(|hall| hall.room.settings.history)
     }
 
     /// The dead letters of a private queue room are for those whom it is for.

@@ -54,7 +54,7 @@ impl Router {
         let bytes = self.config.limits.max_line - ENVELOPE_BYTES;
         let stretch = Stretch {
             room: RoomKey(name.key().into()),
-            place: place.clone(),
+            place,
             first,
             end,
             after: Pos(0),
@@ -65,14 +65,7 @@ impl Router {
             bytes,
         };
         let (asked, limit, tag_of) = (stretch.clone(), wanted.limit, tag.clone());
-        let is_whole = wanted.after.is_some() && wanted.since.is_none() && wanted.until.is_none();
-        self.read_page(id, tag, hall_id, stretch, move |router, found| {
-            // What the room does not keep may have gone while this was read.
-            let there = if is_whole { found.begin().unwrap_or(asked.end) } else { asked.first };
-            let missed = gap.map_or(asked.first, |(first, _)| first);
-            if missed < there {
-                router.tell(id, Event::Gap { place, first: missed, last: Seq(there.0 - 1) });
-            }
+        self.read_page(id, tag, hall_id, (stretch, gap), move |router, found| {
             let (messages, more) = pick(&found, &asked, limit as usize, bytes);
             let epoch = router.halls.get(hall_id).map(|hall| hall.room.log.epoch().clone());
             let epoch = epoch.unwrap_or_else(|| Epoch("".into()));

@@ -140,13 +140,13 @@ impl Router {
         }
     }
 
-    /// Has a page of history read and answers with it.
+    /// Has a page of history read and answers with it; `gap` are numbers asked for that were gone before.
     pub(super) fn read_page(
         &mut self,
         id: ConnId,
         tag: Tag,
         hall_id: HallId,
-        stretch: Stretch,
+        (stretch, gap): (Stretch, Option<(Seq, Seq)>),
         make: impl FnOnce(&mut Self, Found) -> Event + Send + 'static,
     ) {
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -156,7 +156,7 @@ impl Router {
         let then = Box::new(move |router: &mut Self, found: Result<Found, ReadError>| {
             match found {
                 Ok(found) if router.halls.get(hall_id).is_some() => {
-                    for (first, last) in missing(&found, &wanted) {
+                    for (first, last) in missing(&found, &wanted, gap) {
                         if let Some(place) = router.place_of(id, hall_id) {
                             router.tell(id, Event::Gap { place, first, last });
                         }
@@ -181,12 +181,13 @@ impl Router {
 
 /// The numbers that a page should have and has not, both inclusive. What a damaged row says of its own numbers may be what is
 /// damaged, so that they are told by those which are there.
-fn missing(found: &Found, wanted: &Stretch) -> Vec<(Seq, Seq)> {
+fn missing(found: &Found, wanted: &Stretch, gap: Option<(Seq, Seq)>) -> Vec<(Seq, Seq)> {
     // Backward nobody asked where it begins, and what retention took by now is no loss.
     let from_first = wanted.since == 0 && wanted.is_forward;
     let to_end = wanted.until == u64::MAX && (!wanted.is_forward || !found.more);
-    let mut missing = Vec::new();
-    let mut next = from_first.then_some(wanted.first);
+    // What was gone before, and what went while this was read, are one stretch.
+    let mut missing: Vec<(Seq, Seq)> = gap.filter(|_| !from_first).into_iter().collect();
+    let mut next = from_first.then_some(gap.map_or(wanted.first, |(first, _)| first));
     let chunks = found.chunks.iter().map(|chunk| (chunk.first(), chunk.last().next()));
     for (first, end) in chunks.chain(to_end.then_some((wanted.end, wanted.end))) {
         if let Some(next) = next.filter(|next| *next < first) {

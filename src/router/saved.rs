@@ -81,7 +81,8 @@ impl Router {
         let exists = self.disk.exists();
         let Some(hall) = self.halls.get_mut(hall_id) else { return then(self, true) };
         let Some(name) = hall.room_name().map(Arc::clone) else { return then(self, true) };
-        if !exists || !(hall.room.created || hall.disk.is_some()) {
+        let is_guests_own = hall.room.settings.private && hall.room.owner.is_none();
+        if !exists || is_guests_own || !(hall.room.created || hall.disk.is_some()) {
             return then(self, true);
         }
         let room = &hall.room;

@@ -49,7 +49,16 @@ impl Router {
                 let words = "a room that has messages keeps its kind: delete it first";
                 return Err(ErrorEvent::new(Code::RoomExists, words).room(room));
             }
+            let becomes_private = wanted.private == Some(true) && hall.room.owner.is_none();
+            if becomes_private && wanted.history == Some(HistoryKind::Disk) {
+                let words = "a private room on disk needs an owner with an account: leave `history` out, or `private`";
+                return Err(ErrorEvent::new(Code::Forbidden, words).room(room));
+            }
             hall.room.set(wanted);
+            if becomes_private && hall.disk.is_some() {
+                // No guest could come back to it in another life of the server.
+                hall.room.set(&Create { history: Some(HistoryKind::Memory), ..Create::new(Arc::clone(room)) });
+            }
             hall.room.created = true;
             let is_on_disk = hall.room.settings.history == HistoryKind::Disk;
             if is_on_disk != hall.disk.is_some() {

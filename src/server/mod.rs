@@ -73,6 +73,8 @@ impl Server {
         let keys_age = config.history.dedup_window;
         let options = Options { boot, keys_age, queue_bytes: STORE_QUEUE };
         let store = sqlite::open(&config.data.dir, options).map_err(io::Error::other)?;
+        let rooms = store.contents.rooms.len();
+        tracing::info!(dir = %config.data.dir.display(), rooms, "the store is open");
         let router = router::mailbox(config.limits.router_mailbox);
         // The lock that the store holds says that a socket which lies there is nobody's.
         let opened = Socket::open(&config.data.dir);

@@ -256,15 +256,6 @@ pub struct Contents {
     pub secret: [u8; 16],
 }
 
-impl Found {
-    /// The first number that is there, readable or not.
-    pub fn begin(&self) -> Option<Seq> {
-        let read = self.chunks.first().map(|chunk| chunk.first());
-        let damaged = self.damaged.first().map(|(first, _)| *first);
-        read.into_iter().chain(damaged).min()
-    }
-}
-
 /// A batch was not taken: nothing of it will happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

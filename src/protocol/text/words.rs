@@ -42,10 +42,12 @@ pub(super) fn error(mark: Mark, error: &ErrorEvent, person: &Person) -> String {
         },
         (_, Code::Unauthorized) => format!("{} Say who you are first.", sentence(&error.message)),
         (_, Code::Unavailable) => {
-            "The server cannot do that right now, and it may or may not have been done. Try again later.".to_owned()
+            format!("{} It may or may not have been done: look, and try again later.", sentence(&error.message))
         }
         (_, Code::ShuttingDown) => "The server is going down: that was not done.".to_owned(),
         (_, Code::Internal) => "Something broke in the server, and it is not your fault. Try again.".to_owned(),
+        // A room is shown as people write it, also where the server's words begin with it.
+        _ if error.message.starts_with(bare) => sentence(&error.message.replacen(bare, &room, 1)),
         _ => sentence(&error.message),
     }
 }

@@ -745,3 +745,22 @@ fn an_observer_is_told_how_far_it_has_come_and_goes_on_from_there() {
     let refused = hub.does(3, r#"{"op":"join","room":"ops.a","cursor":"1","id":4}"#);
     assert!(refused.contains(r#""code":"bad_request""#), "{refused}");
 }
+
+#[test]
+fn a_private_room_of_a_guest_is_in_memory_where_nobody_finds_it_locked_later() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.stage.account(2, "bob");
+    hub.does(1, r#"{"op":"create","room":"guests","private":true}"#);
+    assert!(hub.says(1, &send("guests", 1)).contains(r#""ev":"ok","id":1"#), "at once: it is not on disk");
+    let refused = hub.does(1, r#"{"op":"create","room":"lasting","private":true,"history":"disk","id":2}"#);
+    assert!(refused.contains(r#""code":"forbidden""#), "{refused}");
+    hub.does(2, r#"{"op":"create","room":"bobs","private":true}"#);
+    hub.does(2, &send("bobs", 3));
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "eve");
+    hub.stage.account(2, "bob");
+    assert!(hub.does(1, r#"{"op":"join","room":"guests","id":4}"#).contains(r#""seq":0"#), "it is gone, and free");
+    assert!(hub.does(1, r#"{"op":"join","room":"bobs","id":5}"#).contains(r#""code":"forbidden""#));
+    assert!(hub.does(2, r#"{"op":"join","room":"bobs","id":6}"#).contains(r#""seq":1"#));
+}

@@ -193,14 +193,26 @@ fn what_a_room_keeps_does_not_hold_what_it_has_let_go() {
 
 #[test]
 fn a_message_that_is_refused_leaves_no_room_behind() {
+    let mut stage = Stage::new();
+    stage.guest(1, "ada");
+    stage.says(1, r#"{"op":"create","room":"q","kind":"queue"}"#);
+    let told = stage.says(1, r#"{"op":"send","room":"q.dead","body":1}"#);
+    assert!(told.contains(r#""code":"forbidden""#), "{told}");
+    assert_eq!(stage.router.halls.count(), 1);
+}
+
+#[test]
+fn who_brings_a_private_room_into_being_is_in_and_others_are_not() {
     let rule = RoomRule { private: Some(true), ..rule("p.>") };
     let mut stage = Stage::with(Config { rooms: vec![rule], ..Config::default() });
     stage.guest(1, "ada");
-    stage.says(1, r#"{"op":"create","room":"q","kind":"queue"}"#);
-    let told = stage
-        .says(1, "{\"op\":\"send\",\"room\":\"p.x\",\"body\":1}\n{\"op\":\"send\",\"room\":\"q.dead\",\"body\":1}");
-    assert_eq!(told.matches(r#""code":"forbidden""#).count(), 2, "{told}");
-    assert_eq!(stage.router.halls.count(), 1);
+    stage.guest(2, "eve");
+    assert!(stage.says(1, r#"{"op":"join","room":"p.x","id":1}"#).contains(r#""ev":"ok","id":1"#));
+    assert!(stage.says(1, r#"{"op":"send","room":"p.x","body":1,"id":2}"#).contains(r#""ev":"ok","id":2"#));
+    for op in ["join", "create"] {
+        let told = stage.says(2, &format!(r#"{{"op":"{op}","room":"p.x","id":3}}"#));
+        assert!(told.contains(r#""code":"forbidden""#), "{told}");
+    }
 }
 
 #[test]
