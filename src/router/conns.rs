@@ -51,6 +51,8 @@ pub(super) struct Conn {
     pub open_requests: usize,
     /// What it sent, set or asked for and that the store has not answered yet.
     pub uncommitted: usize,
+    /// Reads of the past under way for it.
+    pub reads: usize,
     /// What it asked for behind that, in order.
     pub held: VecDeque<Parcel>,
     /// How it is closed, once the store has answered.
@@ -173,6 +175,7 @@ impl Router {
             claim: 0,
             open_requests: 0,
             uncommitted: 0,
+            reads: 0,
             held: VecDeque::new(),
             closing: None,
             is_starved: false,

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use indexmap::IndexSet;
 
 use super::Router;
 use super::halls::HallId;
@@ -131,7 +132,9 @@ pub(super) struct Disk {
     /// Reads of those who are behind, each with a number of its own.
     readings: u64,
     /// Those for whom the store had no room, longest first.
-    pub unread: VecDeque<(ConnId, HallId)>,
+    pub unread: IndexSet<(ConnId, HallId)>,
+    /// Reads under way for those who are behind.
+    pub reads_behind: usize,
     /// Rooms whose work or value the store had no room to read, longest first.
     pub unfilled: VecDeque<HallId>,
     /// Connections that nothing keeps any more from going on.
@@ -159,7 +162,8 @@ impl Disk {
             reads: HashMap::new(),
             searches: HashMap::new(),
             readings: 0,
-            unread: VecDeque::new(),
+            unread: IndexSet::new(),
+            reads_behind: 0,
             unfilled: VecDeque::new(),
             released: Vec::new(),
         }

@@ -3,7 +3,7 @@
 //! What is told here is put straight into the outboxes, so that a router which failed is asked to decide nothing more.
 
 use super::conns::Ending;
-use super::{Message, Router};
+use super::{Message, Parcel, Router};
 use crate::model::{ByeReason, Code, Command, ConnId, ErrorEvent, Event, Tag};
 
 impl Router {
@@ -21,14 +21,7 @@ impl Router {
         }
         for message in unheard {
             match message {
-                Message::Parcel(parcel) => {
-                    for ask in parcel.intake.asks {
-                        match ask.command {
-                            Command::Quit { .. } => self.let_go(parcel.conn, ask.tag),
-                            command => self.turn_down(parcel.conn, ask.tag, command.op()),
-                        }
-                    }
-                }
+                Message::Parcel(parcel) => self.turn_away(*parcel),
                 Message::Connect(connect) => self.connect(*connect),
                 _ => {}
             }
@@ -41,6 +34,10 @@ impl Router {
         for (asker, tag) in self.give_up_requests() {
             self.turn_down(asker, tag, "request");
         }
+        let held: Vec<Parcel> = self.conns.values_mut().flat_map(|conn| conn.held.drain(..)).collect();
+        for parcel in held {
+            self.turn_away(parcel);
+        }
         for (_, mut conn) in self.conns.drain() {
             let mut events = std::mem::take(&mut conn.events);
             // One that was on its way out gets the goodbye it asked for.
@@ -49,6 +46,16 @@ impl Router {
             // Where it does not fit, the writer says it when this outbox is gone.
             let _ = conn.outbox.answer(events);
             conn.outbox.close();
+        }
+    }
+
+    /// Refuses what was asked and never begun.
+    fn turn_away(&mut self, parcel: Parcel) {
+        for ask in parcel.intake.asks {
+            match ask.command {
+                Command::Quit { .. } => self.let_go(parcel.conn, ask.tag),
+                command => self.turn_down(parcel.conn, ask.tag, command.op()),
+            }
         }
     }
 

@@ -292,6 +292,10 @@ fn page(hall: &Hall, place: Place, wanted: &History, bytes_max: usize) -> (Histo
     let Bounds { mut first, end, reset, gap } = bounds(wanted, oldest, log.newest());
     // Times never go down within a room, so where one is passed is found by halving.
     if let Some(since) = wanted.since {
+        if hall.disk.is_some() && queue.is_none() {
+            // What is older than memory holds is older than that, or the page would be read from the disk.
+            first = first.max(log.oldest());
+        }
         first = partition(first, end, |seq| time_from(hall, seq).is_some_and(|ts| ts < since));
     }
     let last = match wanted.until {

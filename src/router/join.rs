@@ -181,7 +181,12 @@ impl Router {
         conn.stays |= join.stay;
         let newest = self.disk.last_pos;
         let reset = cursor.is_some_and(|cursor| cursor > newest.0);
-        let given = self.disk.exists().then_some(newest.0);
+        // What is replayed is not there yet: who breaks off in the middle of it begins where it began.
+        let given = match cursor {
+            Some(_) if reset => Some(0),
+            Some(cursor) => Some(cursor),
+            None => self.disk.exists().then_some(newest.0),
+        };
         let ok = OkEvent { op: "join", pattern: Some(Arc::clone(pattern)), cursor: given, reset, ..OkEvent::default() };
         self.ok(id, tag, ok);
         self.flush_all();

@@ -152,7 +152,7 @@ impl Router {
 
     /// Whether the store still owes an answer that a client waits for.
     pub fn awaits_store(&self) -> bool {
-        self.disk.is_awaited()
+        self.disk.is_awaited() || self.conns.values().any(|conn| conn.uncommitted > 0)
     }
 
     /// Ends a round: delivers what the messages so far brought.

@@ -17,6 +17,12 @@ use crate::store::{Found, Pos, ReadError, RoomKey, Stretch};
 /// quarter of an outbox as it is by default.
 const STRETCH_BYTES: usize = 256 << 10;
 
+/// Such reads under way at once: enough to keep the store's reader busy, few enough that pages of history get in between.
+const READS_MAX: usize = 64;
+
+/// Of these, those of one connection, also of one that no longer wants what it asked for.
+const READS_OF_ONE_MAX: usize = 4;
+
 /// Messages of such a stretch: as many of the shortest as it holds.
 const STRETCH_COUNT: usize = STRETCH_BYTES / 64;
 
@@ -44,10 +50,22 @@ impl Router {
         };
         let end = stretch.end;
         let reading = self.disk.reading();
-        let then = Box::new(move |router: &mut Self, found| router.read_back(id, hall_id, (reading, end), found));
-        if !self.read(stretch, then) {
-            // The store has as many reads as it takes: the next one that ends makes room.
-            self.disk.unread.push_back((id, hall_id));
+        let has_room = self.disk.reads_behind < READS_MAX && conn.reads < READS_OF_ONE_MAX;
+        let then = Box::new(move |router: &mut Self, found| {
+            router.disk.reads_behind -= 1;
+            if let Some(conn) = router.conns.get_mut(&id) {
+                conn.reads -= 1;
+            }
+            router.read_back(id, hall_id, (reading, end), found);
+        });
+        if has_room && self.read(stretch, then) {
+            self.disk.reads_behind += 1;
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.reads += 1;
+            }
+        } else {
+            // The next read that ends makes room.
+            self.disk.unread.insert((id, hall_id));
         }
         let lag = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id));
         if let Some(lag) = lag {
@@ -64,10 +82,19 @@ impl Router {
         if let Some(hall) = self.disk.unfilled.pop_front() {
             self.refill_hall(hall);
         }
-        let Some((id, hall)) = self.disk.unread.pop_front() else { return };
-        if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall)) {
-            lag.reading = None;
-            self.catch_up(id);
+        // One who has left meanwhile, or whose outbox is full, makes no use of the room: the next one in line has it. Each is
+        // looked at once, since those for whom there is no room are put back.
+        for _ in 0..self.disk.unread.len() {
+            let Some((id, hall)) = self.disk.unread.shift_remove_index(0) else { return };
+            if let Some(lag) = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall)) {
+                lag.reading = None;
+                self.catch_up(id);
+            }
+            let has_enough = self.conns.get(&id).is_some_and(|conn| conn.reads >= READS_OF_ONE_MAX);
+            let is_refused = self.disk.unread.contains(&(id, hall)) && !has_enough;
+            if self.disk.reads_behind >= READS_MAX || is_refused {
+                return;
+            }
         }
     }
 
@@ -83,7 +110,8 @@ impl Router {
             // What cannot be read while the disk fails may well be there when it is well again.
             Err(_) if self.disk.is_down => {
                 lag.reading = Some(reading);
-                return self.disk.unread.push_back((id, hall_id));
+                self.disk.unread.insert((id, hall_id));
+                return;
             }
             Err(error) => {
                 tracing::error!(%error, "history cannot be read");

@@ -48,7 +48,7 @@ pub(super) fn check(act: Act, who: &Standing, room: &Room, name: &Arc<RoomName>)
     let is_let_in = !room.settings.private || who.is_member || who.owns(room) || room.invited.contains(&who.identity);
     let forbid = |words: String| Err(ErrorEvent::new(Code::Forbidden, words).room(name));
     match act {
-        _ if !is_let_in && act == Act::Read => Err(no_such_room(name)),
+        _ if !is_let_in && matches!(act, Act::Read | Act::Delete) => Err(no_such_room(name)),
         _ if !is_let_in => forbid(format!("{name} is private: ask a member to invite you")),
         Act::Send if room.is_dead_letter => {
             forbid(format!("{name} holds what could not be delivered: only the server sends there"))

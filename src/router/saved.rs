@@ -146,9 +146,7 @@ impl Router {
         }
         self.refill();
         self.look_up_unsure();
-        for _ in 0..self.disk.unread.len() {
-            self.read_again();
-        }
+        self.read_again();
     }
 
     fn restore_room(&mut self, key: &str, value: &[u8]) {

@@ -68,6 +68,14 @@ impl Watches {
         self.due_at
     }
 
+    /// Has the observers of a pattern told how far they have come.
+    fn tell_soon(&mut self, id: WatchId, now: Instant) {
+        let Some(watch) = self.slots.get_mut(id).filter(|watch| !watch.is_due) else { return };
+        watch.is_due = true;
+        self.due.push(id);
+        self.due_at.get_or_insert(now + CURSOR_EVERY);
+    }
+
     /// The patterns that cover a room.
     pub(super) fn covering(&self, room: &RoomName) -> SmallVec<[WatchId; 2]> {
         self.slots.iter().filter(|(_, watch)| watch.pattern.matches(room)).map(|(id, _)| id).collect()
@@ -176,20 +184,16 @@ impl Router {
                 self.fall_behind(id, hall_id, from);
             }
         }
+        if let Some(watch) = self.watches.find(pattern, id) {
+            self.watches.tell_soon(watch, self.now.instant);
+        }
     }
 
     /// Notes that those who observe a hall have come further.
     pub(super) fn note_cursors(&mut self, hall_id: HallId) {
         let Some(hall) = self.halls.get(hall_id) else { return };
-        for watch in &hall.watches {
-            let Some(there) = self.watches.slots.get_mut(*watch) else { continue };
-            if !there.is_due {
-                there.is_due = true;
-                self.watches.due.push(*watch);
-            }
-        }
-        if !self.watches.due.is_empty() && self.watches.due_at.is_none() {
-            self.watches.due_at = Some(self.now.instant + CURSOR_EVERY);
+        for watch in hall.watches.clone() {
+            self.watches.tell_soon(watch, self.now.instant);
         }
     }
 

@@ -12,7 +12,7 @@ use super::hall::HallName;
 use super::halls::HallId;
 use super::join::not_joined;
 use super::publish::{CHUNK_BYTES, gone};
-use super::rights::no_such_room;
+use super::rights::Act;
 use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
 use crate::protocol::json::SenderPart;
 use crate::room::{Given, Task, Verdict};
@@ -170,7 +170,7 @@ impl Router {
         seqs: &[Seq],
         mut act: impl FnMut(&mut Self, HallId, Seq) -> bool,
     ) -> Result<Vec<Seq>, ErrorEvent> {
-        let hall_id = self.halls.find(room).ok_or_else(|| no_such_room(room))?;
+        let hall_id = self.hall_for(id, room, Act::Read)?;
         let Some(hall) = self.halls.get(hall_id) else { return Err(gone()) };
         if !hall.has(id) {
             return Err(not_joined(&Place::Room(Arc::clone(room))));

@@ -62,8 +62,10 @@ fn an_observer_is_told_where_to_go_on_and_misses_nothing_when_it_does() {
     writer.publish("logs.b", 3);
     let mut owl = server.hello("owl2");
     let ok = owl.done(json!({"op": "join", "room": "logs.>", "cursor": "2"}));
-    assert_eq!(ok["cursor"], "3");
+    assert_eq!(ok["cursor"], "2", "it has nothing more yet");
+    owl.hear_cursors();
     assert_eq!(owl.expect_body(3)["replay"], true);
+    owl.expect_line(r#"{"ev":"cursor","pattern":"logs.>","cursor":"3"}"#);
     writer.publish("logs.c", 4);
     owl.expect_body(4);
     owl.refused(json!({"op": "join", "room": "logs.>", "cursor": "now"}), "bad_request");

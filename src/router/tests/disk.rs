@@ -764,3 +764,66 @@ fn a_private_room_of_a_guest_is_in_memory_where_nobody_finds_it_locked_later() {
     assert!(hub.does(1, r#"{"op":"join","room":"bobs","id":5}"#).contains(r#""code":"forbidden""#));
     assert!(hub.does(2, r#"{"op":"join","room":"bobs","id":6}"#).contains(r#""seq":1"#));
 }
+
+#[test]
+fn those_who_wait_for_the_disk_get_their_turn_though_others_have_left() {
+    const READERS: u64 = 200;
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let body = "x".repeat(10_000);
+    for _ in 0..60 {
+        hub.does(1, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#));
+    }
+    for conn in 2..2 + READERS {
+        hub.stage.guest(conn, &format!("r{conn}"));
+        hub.says(conn, r#"{"op":"join","room":"ops","after":0}"#);
+    }
+    // Most leave before their turn has come; one of them comes and goes all the time.
+    for conn in 2..READERS {
+        hub.says(conn, r#"{"op":"leave","room":"ops"}"#);
+    }
+    for _ in 0..50 {
+        hub.says(2, "{\"op\":\"join\",\"room\":\"ops\",\"after\":0}\n{\"op\":\"leave\",\"room\":\"ops\"}");
+    }
+    for conn in [READERS, READERS + 1] {
+        let mut got = Vec::new();
+        for _ in 0..10 {
+            hub.reads();
+            got.extend(seqs(&hub.hears(conn)));
+            hub.stage.router.handle(crate::router::Message::Drained(crate::model::ConnId(conn)));
+            hub.stage.router.settle();
+        }
+        assert!(got.iter().copied().eq(1..=60), "{conn}: {got:?}");
+    }
+    assert_eq!(hub.stage.router.disk.reads_behind, 0);
+    assert!(hub.stage.router.disk.unread.is_empty());
+}
+
+#[test]
+fn a_page_from_a_time_on_holds_nothing_older_though_most_of_the_room_is_on_disk() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let body = "x".repeat(10_000);
+    for at in 1..=100 {
+        hub.stage.now.unix_ms = 1_000_000 + at;
+        let now = hub.stage.now;
+        hub.stage.router.at(now);
+        hub.does(1, &format!(r#"{{"op":"send","room":"ops","body":"{body}"}}"#));
+    }
+    let page = hub.does(1, r#"{"op":"history","room":"ops","since":1000100,"limit":2,"id":1}"#);
+    assert!(page.contains(r#""seq":100,"from""#) && page.contains(r#""more":false"#), "{page}");
+    assert_eq!(page.matches(r#""from":"ada""#).count(), 1);
+}
+
+#[test]
+fn what_waits_for_the_disk_when_the_server_goes_down_is_answered() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    let lines = format!("{}\n{}", send("ops", 1), r#"{"op":"history","room":"ops","id":2}"#);
+    assert_eq!(hub.says(1, &lines), "");
+    assert!(hub.stage.router.awaits_store());
+    hub.stage.router.shutdown();
+    let heard = hub.hears(1);
+    assert!(heard.contains(r#""id":2,"code":"shutting_down""#), "{heard}");
+    assert!(heard.trim_end().ends_with(r#""reason":"shutdown","reconnect_ms":1000}"#), "{heard}");
+}
