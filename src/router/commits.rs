@@ -36,9 +36,7 @@ impl Router {
                 }
             }
             Said::Read(ticket, found) => {
-                if let Some(then) = self.disk.reads.remove(&ticket) {
-                    then(self, found);
-                }
+                self.read_done(ticket, found);
                 self.read_again();
             }
             Said::Found(ticket, found) => {

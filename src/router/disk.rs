@@ -14,6 +14,7 @@ use indexmap::IndexSet;
 
 use super::Router;
 use super::halls::HallId;
+use super::open_reads::OpenRead;
 use super::publish::{CHUNK_BYTES, gone};
 use crate::model::{Code, ConnId, ErrorEvent, Kind, RoomName, Send, Seq, Tag};
 use crate::room::{Key, Room, Task};
@@ -127,7 +128,7 @@ pub(super) struct Disk {
     batch: Vec<Write>,
     pub appends: HashMap<Ticket, Flight>,
     pub writes: HashMap<Ticket, Then>,
-    pub reads: HashMap<Ticket, ThenRead>,
+    pub reads: HashMap<Ticket, OpenRead>,
     pub searches: HashMap<Ticket, ThenFound>,
     /// Reads of those who are behind, each with a number of its own.
     readings: u64,
@@ -284,9 +285,10 @@ impl Router {
     pub(super) fn read(&mut self, stretch: Stretch, then: ThenRead) -> bool {
         let ticket = self.disk.ticket();
         let Some(store) = &self.disk.store else { return false };
+        let read = OpenRead::new(&stretch, then);
         let is_taken = store.read(ticket, stretch).is_ok();
         if is_taken {
-            self.disk.reads.insert(ticket, then);
+            self.disk.reads.insert(ticket, read);
         }
         is_taken
     }

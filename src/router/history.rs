@@ -158,8 +158,9 @@ impl Router {
         );
     }
 
-    /// Blanks a message in memory, if it is there, and tells of it.
+    /// Blanks a message in memory, if it is there, and in what is being read, and tells of it.
     fn blanked(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
+        self.taken_back(room, seq);
         if let Some((chunk, line)) = self.halls.get(hall_id).and_then(|hall| find(hall, seq)) {
             let blanked = without_body(&chunk, line);
             self.put_back(hall_id, seq, &blanked, line);
@@ -348,7 +349,7 @@ fn partition(first: Seq, end: Seq, holds: impl Fn(Seq) -> bool) -> Seq {
 }
 
 /// The same chunk with one message blanked.
-fn without_body(chunk: &Arc<Chunk>, blanked: usize) -> Arc<Chunk> {
+pub(super) fn without_body(chunk: &Arc<Chunk>, blanked: usize) -> Arc<Chunk> {
     let mut draft = Draft::new(chunk.first(), Vec::with_capacity(chunk.bytes().len()));
     for at in 0..chunk.lines().len() {
         let message = chunk.message(at);

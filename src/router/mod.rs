@@ -21,6 +21,7 @@ mod hello;
 mod history;
 mod join;
 mod listing;
+mod open_reads;
 mod presence;
 mod publish;
 mod reads;

@@ -17,6 +17,7 @@ use crate::sessions::Sessions;
 
 mod disk;
 mod ending;
+mod redacted;
 mod search;
 mod siege;
 mod unread;

@@ -4,6 +4,7 @@
 //! vain, or be among the dead letters twice. Then it is looked up, and what is still there waits for a worker again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Router;
 use super::halls::HallId;
@@ -65,11 +66,16 @@ impl Router {
 
     fn looked_up(&mut self, id: HallId, mut unsure: BTreeMap<Seq, Task>, found: Result<Found, ReadError>) {
         let Ok(found) = found else { return self.not_ended(id, unsure) };
-        let seqs = found.chunks.iter().flat_map(|chunk| (chunk.first().0..=chunk.last().0).map(Seq));
+        let lines = found.chunks.iter().flat_map(|chunk| (0..chunk.lines().len()).map(move |line| (chunk, line)));
         let mut still_there = Vec::new();
         let mut next = Seq(0);
-        for seq in seqs {
-            still_there.extend(unsure.remove(&seq).map(|task| (seq, task)));
+        for (chunk, line) in lines {
+            let seq = Seq(chunk.first().0 + line as u64);
+            // It may have been taken back while its end was being written, so it is given as it is on disk.
+            still_there.extend(unsure.remove(&seq).map(|mut task| {
+                (task.chunk, task.line) = (Arc::clone(chunk), line as u32);
+                (seq, task)
+            }));
             next = seq.next();
         }
         self.not_ended(id, still_there);

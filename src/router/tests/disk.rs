@@ -13,7 +13,7 @@ use crate::store::{Boot, Disk, Double, Event, Group, GroupDraft, ReadError, Reco
 pub(super) struct Hub {
     pub(super) stage: Stage,
     pub(super) store: Arc<Double>,
-    said: mpsc::Receiver<Event>,
+    pub(super) said: mpsc::Receiver<Event>,
 }
 
 impl Hub {
@@ -29,7 +29,7 @@ impl Hub {
     }
 
     /// One that has read nothing but what it must before the first connection.
-    fn unread(disk: Disk, boot: u64) -> Self {
+    pub(super) fn unread(disk: Disk, boot: u64) -> Self {
         Self::with(disk, boot, |_| {})
     }
 
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// What the disk left, in the next life.
-    fn restarted(self, boot: u64) -> Self {
+    pub(super) fn restarted(self, boot: u64) -> Self {
         Self::over(self.store.disk(), boot)
     }
 
@@ -69,7 +69,7 @@ impl Hub {
     }
 
     /// Has the router take what the store says.
-    fn pump(&mut self) {
+    pub(super) fn pump(&mut self) {
         while let Ok(event) = self.said.try_recv() {
             self.stage.router.stored(event);
         }
@@ -82,7 +82,7 @@ impl Hub {
         self.pump();
     }
 
-    fn commits(&mut self) {
+    pub(super) fn commits(&mut self) {
         self.store.commit_all();
         self.pump();
     }
