@@ -48,8 +48,6 @@ pub(super) struct OnDisk {
     pub unfilled: Option<Range<Seq>>,
     /// Work whose end may have been stored or not.
     pub unsure: BTreeMap<Seq, Task>,
-    /// Whether the store knows what the room is set to.
-    pub is_saved: bool,
     /// Messages taken and not handed to the store yet.
     draft: Option<(GroupDraft, Vec<Sent>)>,
     /// Messages taken and not committed.
@@ -272,8 +270,13 @@ impl Router {
     /// Has something made lasting with this round's batch, and `then` what is to be done when it is, or is not.
     pub(super) fn write(&mut self, write: impl FnOnce(Ticket) -> Write, then: Then) {
         let ticket = self.disk.ticket();
-        self.disk.batch.push(write(ticket));
-        self.disk.writes.insert(ticket, then);
+        self.write_as(write(ticket), then);
+    }
+
+    /// The same with something that has its ticket.
+    pub(super) fn write_as(&mut self, write: Write, then: Then) {
+        self.disk.writes.insert(write.ticket(), then);
+        self.disk.batch.push(write);
     }
 
     /// Has a stretch read, and `then` what is to be done with it; whether the store takes it.

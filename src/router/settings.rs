@@ -10,6 +10,7 @@ use super::disk::{OnDisk, Then, unavailable};
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{self, Act};
+use super::saved::Saving;
 use crate::model::{Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Part, Place, RoomName, Tag};
 
 /// Bytes of a topic: a paragraph, which still fits a listing of many rooms.
@@ -76,7 +77,9 @@ impl Router {
             self.now_a_queue(hall_id);
         }
         let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
-        if existed {
+        let hall = self.halls.get(hall_id);
+        let is_safe = hall.is_some_and(|hall| matches!(hall.saving, Saving::Saved | Saving::Unasked));
+        if existed && is_safe {
             self.ok(id, tag, ok);
         } else {
             self.save_and_answer(id, tag, hall_id, ok, |_| {});

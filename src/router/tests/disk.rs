@@ -747,6 +747,67 @@ fn an_observer_is_told_how_far_it_has_come_and_goes_on_from_there() {
 }
 
 #[test]
+fn a_room_whose_settings_were_not_saved_is_not_said_to_exist() {
+    for history in ["disk", "memory"] {
+        let create =
+            |id: u64| format!(r#"{{"op":"create","room":"made","kind":"queue","history":"{history}","id":{id}}}"#);
+        let mut hub = Hub::new();
+        hub.stage.account(1, "ada");
+        hub.stage.account(2, "bob");
+        hub.store.refuse(Some(Refused::Full));
+        assert!(hub.says(1, &create(1)).contains(r#""code":"unavailable""#));
+        assert!(hub.says(1, &create(2)).contains(r#""code":"unavailable""#), "nothing is saved yet");
+        hub.store.refuse(None);
+        assert_eq!(hub.says(1, &create(3)), "");
+        assert_eq!(hub.says(2, &create(4)), "", "a save that is under way is none yet");
+        hub.commits();
+        for (conn, id) in [(1, 3), (2, 4)] {
+            let heard = hub.hears(conn);
+            assert!(heard.contains(&format!(r#"{{"ev":"ok","id":{id},"room":"made","existed":true}}"#)), "{heard}");
+        }
+        assert!(hub.says(2, &create(5)).contains(r#""existed":true"#), "it is saved, and not once more");
+        let mut hub = hub.restarted(2);
+        hub.stage.guest(1, "eve");
+        hub.does(1, r#"{"op":"join","room":"made","as":"worker"}"#);
+        hub.does(1, &send("made", 1));
+        assert!(hub.does(1, r#"{"op":"ack","room":"made","seq":1,"id":6}"#).contains(r#""ev":"ok","id":6"#));
+    }
+}
+
+#[test]
+fn settings_that_could_not_be_saved_are_saved_when_the_disk_is_well() {
+    let mut hub = Hub::new();
+    hub.stage.account(1, "ada");
+    hub.says(1, r#"{"op":"create","room":"made","kind":"queue","id":1}"#);
+    hub.says(1, r#"{"op":"create","room":"aside","keep_messages":7,"id":2}"#);
+    hub.store.fail();
+    hub.pump();
+    assert_eq!(hub.hears(1).matches(r#""code":"unavailable""#).count(), 2);
+    hub.store.restore();
+    hub.pump();
+    hub.commits();
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "eve");
+    let made = hub.says(1, r#"{"op":"create","room":"made","kind":"queue","id":3}"#);
+    assert!(made.contains(r#""existed":true"#), "{made}");
+    let aside = hub.says(1, r#"{"op":"create","room":"aside","keep_messages":7,"id":4}"#);
+    assert!(aside.contains(r#""existed":true"#), "{aside}");
+}
+
+#[test]
+fn a_save_that_is_under_way_is_not_repeated_for_each_message() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.says(1, &send("ops", 1));
+    hub.says(1, &send("ops", 2));
+    let writes = hub.stage.router.disk.writes.len();
+    assert_eq!(writes, 1, "the settings, once");
+    hub.commits();
+    hub.says(1, &send("ops", 3));
+    assert_eq!(hub.stage.router.disk.writes.len(), 0);
+}
+
+#[test]
 fn a_private_room_of_a_guest_is_in_memory_where_nobody_finds_it_locked_later() {
     let mut hub = Hub::new();
     hub.stage.guest(1, "ada");
