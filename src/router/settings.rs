@@ -145,7 +145,10 @@ impl Router {
         let hall_id = self.hall_for(id, room, Act::Delete)?;
         self.flush(hall_id);
         self.fail_requests_in(hall_id);
-        let Some(hall) = self.halls.remove(hall_id) else { return Err(gone()) };
+        let Some(mut hall) = self.halls.remove(hall_id) else { return Err(gone()) };
+        if let Some(disk) = &mut hall.disk {
+            self.disk.outlive(hall_id, disk);
+        }
         let by = self.conns.get(&id).map(|conn| Arc::clone(conn.nick()));
         for (conn_id, member) in &hall.members {
             if let Some(conn) = self.conns.get_mut(conn_id) {
