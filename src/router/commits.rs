@@ -57,7 +57,8 @@ impl Router {
 
     fn committed(&mut self, committed: &Committed) {
         let flight = committed.ticket.and_then(|ticket| self.disk.appends.remove(&ticket));
-        let hall_id = self.hall_of(committed);
+        let made_for = flight.as_ref().map(|flight| flight.hall);
+        let hall_id = self.hall_of(committed, made_for);
         let last_pos = Pos(committed.pos.0 + u64::from(committed.group.count()) - 1);
         self.disk.last_pos = last_pos;
         let name = flight.as_ref().map(|flight| Arc::clone(&flight.name));
@@ -70,7 +71,7 @@ impl Router {
             let times: Vec<u64> = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts)).collect();
             for (at, (sent, ts)) in flight.sent.into_iter().zip(times).enumerate() {
                 let seq = Seq(first.0 + at as u64);
-                self.acknowledge(hall_id, &place, sent, seq, ts);
+                self.acknowledge(flight.hall, &place, sent, seq, ts);
             }
         }
         let Some(hall_id) = hall_id else { return };
@@ -83,15 +84,19 @@ impl Router {
         self.note_cursors(hall_id);
     }
 
-    /// The hall that a commit is for, where it still has that numbering.
-    fn hall_of(&mut self, committed: &Committed) -> Option<HallId> {
-        let id = self.halls.find_key(&committed.room)?;
+    /// The hall that a commit is for, where it still has that numbering: the very one that took the messages, or the room's
+    /// where another server did. A room that was deleted meanwhile leaves nothing to one of its name.
+    fn hall_of(&mut self, committed: &Committed, made_for: Option<HallId>) -> Option<HallId> {
+        let id = match committed.ticket {
+            Some(_) => made_for?,
+            None => self.halls.find_key(&committed.room)?,
+        };
         let hall = self.halls.get_mut(id)?;
         if hall.room.log.epoch() != &committed.epoch {
             if hall.room.log.newest() != Seq(0) {
                 return None;
             }
-            // Another server brought the room into being first.
+            // Another server brought the room into being first, or the store still has one that it was to delete.
             hall.room.log = Log::new(committed.epoch.clone());
         }
         Some(id)
@@ -143,15 +148,13 @@ impl Router {
         }
     }
 
-    fn acknowledge(&mut self, hall_id: Option<HallId>, place: &Place, sent: Sent, seq: Seq, ts: u64) {
-        let Sent { conn, tag, key, cost } = sent;
+    fn acknowledge(&mut self, hall_id: HallId, place: &Place, sent: Sent, seq: Seq, ts: u64) {
+        let Sent { conn, tag, key, cost, mut waiting } = sent;
         let now = self.now.instant;
-        let hall = hall_id.and_then(|hall| self.halls.get_mut(hall));
-        let mut waiting = Vec::new();
-        if let Some(hall) = hall
+        if let Some(hall) = self.halls.get_mut(hall_id)
             && let Some(disk) = &mut hall.disk
         {
-            disk.uncommitted -= 1;
+            disk.landed();
             if let Some(key) = key {
                 waiting = disk.keys.remove(&key).unwrap_or_default();
                 hall.room.keys.insert(key, seq, ts, now);
@@ -182,13 +185,10 @@ impl Router {
     }
 
     fn fail_sends(&mut self, flight: Flight, words: &str) {
-        let Flight { room, name, sent } = flight;
-        let hall_id = self.halls.find_key(&room);
-        for Sent { conn, tag, key, cost } in sent {
-            let disk = hall_id.and_then(|hall| self.halls.get_mut(hall)).and_then(|hall| hall.disk.as_mut());
-            let mut waiting = Vec::new();
-            if let Some(disk) = disk {
-                disk.uncommitted = disk.uncommitted.saturating_sub(1);
+        let Flight { hall: hall_id, name, sent } = flight;
+        for Sent { conn, tag, key, cost, mut waiting } in sent {
+            if let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) {
+                disk.landed();
                 waiting = key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
             }
             self.error(conn, tag, unavailable(words).op("send").room(&name));
@@ -198,15 +198,14 @@ impl Router {
                 self.release(conn, 0);
             }
         }
-        if let Some(hall_id) = hall_id {
-            self.touch(hall_id);
-        }
+        self.touch(hall_id);
     }
 
     /// One thing fewer that a connection waits for.
     pub(super) fn release(&mut self, id: ConnId, cost: usize) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.outbox.release(cost);
+        debug_assert!(conn.uncommitted > 0, "only what it waits for comes back to it");
         conn.uncommitted = conn.uncommitted.saturating_sub(1);
         if conn.uncommitted == 0 {
             self.disk.released.push(id);

@@ -50,8 +50,6 @@ pub(super) struct OnDisk {
     pub unfilled: Option<Range<Seq>>,
     /// Work whose end may have been stored or not.
     pub unsure: BTreeMap<Seq, Task>,
-    /// Whether the store knows what the room is set to.
-    pub is_saved: bool,
     /// Messages taken and not handed to the store yet.
     draft: Option<(GroupDraft, Vec<Sent>)>,
     /// Messages taken and not committed.
@@ -90,6 +88,12 @@ impl OnDisk {
         true
     }
 
+    /// Counts a message that is no longer on its way.
+    pub(super) fn landed(&mut self) {
+        debug_assert!(self.uncommitted > 0, "only what was taken here comes back here");
+        self.uncommitted = self.uncommitted.saturating_sub(1);
+    }
+
     /// Keys of messages that are not committed.
     pub(super) fn pending_keys(&self) -> usize {
         self.keys.len()
@@ -103,12 +107,15 @@ pub(super) struct Sent {
     pub tag: Tag,
     pub key: Option<Key>,
     pub cost: usize,
+    /// Who else waits for it where its hall is gone, which knew them.
+    pub waiting: Vec<(ConnId, Tag)>,
 }
 
 /// An append on its way.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub room: RoomKey,
+    /// The hall that it was taken in. One of the same name that came later knows nothing of it.
+    pub hall: HallId,
     pub name: Arc<RoomName>,
     pub sent: Vec<Sent>,
 }
@@ -191,6 +198,15 @@ impl Disk {
         self.readings
     }
 
+    /// Notes with what a hall has on its way who else waits for it: the hall goes, and they are answered nevertheless.
+    pub(super) fn outlive(&mut self, hall_id: HallId, hall: &mut OnDisk) {
+        for flight in self.appends.values_mut().filter(|flight| flight.hall == hall_id) {
+            for sent in &mut flight.sent {
+                sent.waiting = sent.key.and_then(|key| hall.keys.remove(&key)).unwrap_or_default();
+            }
+        }
+    }
+
     /// A name for what is asked next.
     pub(super) const fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
@@ -236,7 +252,7 @@ impl Router {
         let (draft, taken) = disk.draft.get_or_insert_with(|| (GroupDraft::new(boot), Vec::new()));
         draft.push(&record);
         let cost = body.len() + headers.map_or(0, <[u8]>::len) + RECORD_COST;
-        taken.push(Sent { conn: id, tag: tag.clone(), key, cost });
+        taken.push(Sent { conn: id, tag: tag.clone(), key, cost, waiting: Vec::new() });
         disk.keys.extend(key.map(|key| (key, Vec::new())));
         disk.uncommitted += 1;
         conn.uncommitted += 1;
@@ -254,7 +270,7 @@ impl Router {
         let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) else { return };
         let (draft, sent) = disk.draft.get_or_insert_with(|| (GroupDraft::new(self.disk.boot), Vec::new()));
         draft.push(record);
-        sent.push(Sent { conn: ConnId(0), tag: Tag::None, key: None, cost: 0 });
+        sent.push(Sent { conn: ConnId(0), tag: Tag::None, key: None, cost: 0, waiting: Vec::new() });
         disk.uncommitted += 1;
         self.touch(hall_id);
     }
@@ -270,15 +286,20 @@ impl Router {
         self.save_once(hall_id);
         let ticket = self.disk.ticket();
         let group = Arc::new(draft.seal());
-        self.disk.batch.push(Write::Append { ticket, room: room.clone(), epoch, keep, group });
-        self.disk.appends.insert(ticket, Flight { room, name, sent });
+        self.disk.batch.push(Write::Append { ticket, room, epoch, keep, group });
+        self.disk.appends.insert(ticket, Flight { hall: hall_id, name, sent });
     }
 
     /// Has something made lasting with this round's batch, and `then` what is to be done when it is, or is not.
     pub(super) fn write(&mut self, write: impl FnOnce(Ticket) -> Write, then: Then) {
         let ticket = self.disk.ticket();
-        self.disk.batch.push(write(ticket));
-        self.disk.writes.insert(ticket, then);
+        self.write_as(write(ticket), then);
+    }
+
+    /// The same with something that has its ticket.
+    pub(super) fn write_as(&mut self, write: Write, then: Then) {
+        self.disk.writes.insert(write.ticket(), then);
+        self.disk.batch.push(write);
     }
 
     /// Has a stretch read, and `then` what is to be done with it; whether the store takes it.

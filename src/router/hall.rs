@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::ConnIndex;
 use super::disk::{OnDisk, TAIL_BYTES};
+use super::saved::Saving;
 use super::watches::WatchId;
 use crate::model::{ConnId, Draft, Identity, Nick, Part, Place, RoomName, Seq};
 use crate::outbox::Outbox;
@@ -32,6 +33,8 @@ pub(super) struct Hall {
     pub draft: Option<(Place, Draft)>,
     /// What it has beside that where its history is on disk.
     pub disk: Option<Box<OnDisk>>,
+    /// Whether the store knows what the room is set to.
+    pub saving: Saving,
     /// Whether it is on the list of halls to look at when the round ends.
     pub is_dirty: bool,
     /// Whose turn it is to be asked.

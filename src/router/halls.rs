@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::disk::OnDisk;
 use super::hall::{Hall, HallName, Party};
+use super::saved::Saving;
 use super::watches::WatchId;
 
 use super::{ConnIndex, Router};
@@ -58,6 +59,11 @@ impl Halls {
     /// The halls of rooms on disk.
     pub(super) fn on_disk(&self) -> impl Iterator<Item = HallId> {
         self.slots.iter().filter(|(_, hall)| hall.disk.is_some()).map(|(id, _)| id)
+    }
+
+    /// The halls of rooms that the store was to know the settings of, and does not.
+    pub(super) fn unsaved(&self) -> impl Iterator<Item = HallId> {
+        self.slots.iter().filter(|(_, hall)| hall.saving == Saving::Failed).map(|(id, _)| id)
     }
 
     /// The hall of a room as the store knows it.
@@ -158,6 +164,7 @@ impl Halls {
             watches,
             draft: None,
             disk: is_on_disk.then(|| Box::new(OnDisk::new())),
+            saving: Saving::default(),
             is_dirty: false,
             turn: 0,
             resting: None,

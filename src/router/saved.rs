@@ -17,10 +17,26 @@ use super::halls::HallId;
 use crate::model::{HistoryKind, Identity, Kind, Place, RoomName, Seq, Settings};
 use crate::protocol::json::MessageHead;
 use crate::room::{Key, Log};
-use crate::store::{Boot, Contents, Found, KnownKey, Pos, ReadError, RoomKey, RoomState, Store, Stretch, Write};
+use crate::store::{
+    Boot, Contents, Found, KnownKey, Pos, ReadError, RoomKey, RoomState, Store, Stretch, Ticket, Write,
+};
 
 /// Messages of a backlog that are read at once when the server starts.
 const BACKLOG_COUNT: usize = 1_024;
+
+/// Whether the store knows what a room is set to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Saving {
+    /// Nobody had it saved: the room is as the configuration has it.
+    #[default]
+    Unasked,
+    /// The newest save is on its way; those before it no longer count.
+    UnderWay(Ticket),
+    /// It does.
+    Saved,
+    /// The newest save failed, so it may know something older, or nothing.
+    Failed,
+}
 
 /// A room as it is saved: JSON, so that whoever opens the file can read it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,10 +84,10 @@ impl Router {
         self
     }
 
-    /// Saves what a room is set to, unless that was done.
+    /// Saves what a room is set to, unless that was done or is on its way.
     pub(super) fn save_once(&mut self, hall_id: HallId) {
         let hall = self.halls.get(hall_id);
-        if hall.is_some_and(|hall| hall.disk.as_ref().is_some_and(|disk| !disk.is_saved)) {
+        if hall.is_some_and(|hall| matches!(hall.saving, Saving::Unasked | Saving::Failed)) {
             self.save(hall_id, Box::new(|_, _| {}));
         }
     }
@@ -102,13 +118,19 @@ impl Router {
             owner: room.owner.as_ref().and_then(Identity::account).map(|name| Box::from(&**name)),
             invited: room.invited.iter().filter_map(Identity::account).map(|name| Box::from(&**name)).collect(),
         };
-        if let Some(disk) = &mut hall.disk {
-            disk.is_saved = true;
-        }
+        let ticket = self.disk.ticket();
+        hall.saving = Saving::UnderWay(ticket);
         // Invariant: strings, numbers and words can always be written as JSON.
         let value = serde_json::to_vec(&saved).unwrap_or_default().into_boxed_slice();
         let name = value_name(name.key());
-        self.write(|ticket| Write::Put { ticket, name, value: Some(value) }, then);
+        let noted: Then = Box::new(move |router, is_done| {
+            let hall = router.halls.get_mut(hall_id);
+            if let Some(hall) = hall.filter(|hall| hall.saving == Saving::UnderWay(ticket)) {
+                hall.saving = if is_done { Saving::Saved } else { Saving::Failed };
+            }
+            then(router, is_done);
+        });
+        self.write_as(Write::Put { ticket, name, value: Some(value) }, noted);
     }
 
     /// Takes a room off the disk with all it holds; `then` is done at once where it is not there.
@@ -143,6 +165,10 @@ impl Router {
                     self.jump(id, state.newest, state.last_ts);
                 }
             }
+        }
+        let unsaved: Vec<HallId> = self.halls.unsaved().collect();
+        for hall in unsaved {
+            self.save_once(hall);
         }
         self.refill();
         self.look_up_unsure();
@@ -179,9 +205,7 @@ impl Router {
         hall.room.topic = saved.topic.as_deref().map(Arc::from);
         hall.room.owner = saved.owner.as_deref().map(account);
         hall.room.invited = saved.invited.iter().map(|name| account(name)).collect();
-        if let Some(disk) = &mut hall.disk {
-            disk.is_saved = true;
-        }
+        hall.saving = Saving::Saved;
     }
 
     /// A hall for a room that the store knows.

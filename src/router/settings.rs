@@ -10,6 +10,7 @@ use super::disk::{OnDisk, Then, unavailable};
 use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{self, Act};
+use super::saved::Saving;
 use crate::model::{Code, ConnId, Create, ErrorEvent, Event, HistoryKind, Kind, OkEvent, Part, Place, RoomName, Tag};
 
 /// Bytes of a topic: a paragraph, which still fits a listing of many rooms.
@@ -76,7 +77,9 @@ impl Router {
             self.now_a_queue(hall_id);
         }
         let ok = OkEvent { op: "create", place: Some(Place::Room(Arc::clone(room))), existed, ..OkEvent::default() };
-        if existed {
+        let hall = self.halls.get(hall_id);
+        let is_safe = hall.is_some_and(|hall| matches!(hall.saving, Saving::Saved | Saving::Unasked));
+        if existed && is_safe {
             self.ok(id, tag, ok);
         } else {
             self.save_and_answer(id, tag, hall_id, ok, |_| {});
@@ -142,7 +145,10 @@ impl Router {
         let hall_id = self.hall_for(id, room, Act::Delete)?;
         self.flush(hall_id);
         self.fail_requests_in(hall_id);
-        let Some(hall) = self.halls.remove(hall_id) else { return Err(gone()) };
+        let Some(mut hall) = self.halls.remove(hall_id) else { return Err(gone()) };
+        if let Some(disk) = &mut hall.disk {
+            self.disk.outlive(hall_id, disk);
+        }
         let by = self.conns.get(&id).map(|conn| Arc::clone(conn.nick()));
         for (conn_id, member) in &hall.members {
             if let Some(conn) = self.conns.get_mut(conn_id) {

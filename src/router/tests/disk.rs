@@ -747,6 +747,128 @@ fn an_observer_is_told_how_far_it_has_come_and_goes_on_from_there() {
 }
 
 #[test]
+fn a_room_whose_settings_were_not_saved_is_not_said_to_exist() {
+    for history in ["disk", "memory"] {
+        let create =
+            |id: u64| format!(r#"{{"op":"create","room":"made","kind":"queue","history":"{history}","id":{id}}}"#);
+        let mut hub = Hub::new();
+        hub.stage.account(1, "ada");
+        hub.stage.account(2, "bob");
+        hub.store.refuse(Some(Refused::Full));
+        assert!(hub.says(1, &create(1)).contains(r#""code":"unavailable""#));
+        assert!(hub.says(1, &create(2)).contains(r#""code":"unavailable""#), "nothing is saved yet");
+        hub.store.refuse(None);
+        assert_eq!(hub.says(1, &create(3)), "");
+        assert_eq!(hub.says(2, &create(4)), "", "a save that is under way is none yet");
+        hub.commits();
+        for (conn, id) in [(1, 3), (2, 4)] {
+            let heard = hub.hears(conn);
+            assert!(heard.contains(&format!(r#"{{"ev":"ok","id":{id},"room":"made","existed":true}}"#)), "{heard}");
+        }
+        assert!(hub.says(2, &create(5)).contains(r#""existed":true"#), "it is saved, and not once more");
+        let mut hub = hub.restarted(2);
+        hub.stage.guest(1, "eve");
+        hub.does(1, r#"{"op":"join","room":"made","as":"worker"}"#);
+        hub.does(1, &send("made", 1));
+        assert!(hub.does(1, r#"{"op":"ack","room":"made","seq":1,"id":6}"#).contains(r#""ev":"ok","id":6"#));
+    }
+}
+
+#[test]
+fn settings_that_could_not_be_saved_are_saved_when_the_disk_is_well() {
+    let mut hub = Hub::new();
+    hub.stage.account(1, "ada");
+    hub.says(1, r#"{"op":"create","room":"made","kind":"queue","id":1}"#);
+    hub.says(1, r#"{"op":"create","room":"aside","keep_messages":7,"id":2}"#);
+    hub.store.fail();
+    hub.pump();
+    assert_eq!(hub.hears(1).matches(r#""code":"unavailable""#).count(), 2);
+    hub.store.restore();
+    hub.pump();
+    hub.commits();
+    let mut hub = hub.restarted(2);
+    hub.stage.guest(1, "eve");
+    let made = hub.says(1, r#"{"op":"create","room":"made","kind":"queue","id":3}"#);
+    assert!(made.contains(r#""existed":true"#), "{made}");
+    let aside = hub.says(1, r#"{"op":"create","room":"aside","keep_messages":7,"id":4}"#);
+    assert!(aside.contains(r#""existed":true"#), "{aside}");
+}
+
+#[test]
+fn a_save_that_is_under_way_is_not_repeated_for_each_message() {
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.says(1, &send("ops", 1));
+    hub.says(1, &send("ops", 2));
+    let writes = hub.stage.router.disk.writes.len();
+    assert_eq!(writes, 1, "the settings, once");
+    hub.commits();
+    hub.says(1, &send("ops", 3));
+    assert_eq!(hub.stage.router.disk.writes.len(), 0);
+}
+
+#[test]
+fn what_was_on_its_way_to_a_deleted_room_is_no_message_of_the_next_one() {
+    let mut hub = Hub::new();
+    hub.stage.account(1, "ada");
+    for (conn, nick) in [(2, "bob"), (3, "cat"), (4, "dan"), (5, "eve")] {
+        hub.stage.guest(conn, nick);
+    }
+    let keyed = |body: &str, id: u64| {
+        format!(r#"{{"op":"send","room":"ops","body":"{body}","idempotency_key":"k","id":{id}}}"#)
+    };
+    hub.does(1, r#"{"op":"join","room":"ops"}"#);
+    assert_eq!(hub.says(2, &keyed("old", 1)), "");
+    assert_eq!(hub.says(3, &keyed("old", 2)), "");
+    assert_eq!(hub.says(1, r#"{"op":"delete","room":"ops","id":3}"#), "");
+    let joined = hub.says(4, r#"{"op":"join","room":"ops","id":4}"#);
+    assert!(joined.contains(r#""seq":0"#), "{joined}");
+    assert_eq!(hub.says(5, &keyed("new", 5)), "", "the key is one of the room that is gone");
+    hub.commits();
+    let sent = hub.hears(2);
+    assert!(sent.contains(r#"{"ev":"ok","id":1,"room":"ops","seq":1,"#), "{sent}");
+    let waited = hub.hears(3);
+    assert!(waited.contains(r#""id":2,"room":"ops","seq":1,"#) && waited.contains(r#""dup":true"#), "{waited}");
+    assert!(hub.hears(1).contains(r#"{"ev":"ok","id":3,"room":"ops"}"#));
+    let heard = hub.hears(4);
+    assert!(seqs(&heard) == [1] && heard.contains(r#""body":"new""#), "{heard}");
+    let sent = hub.hears(5);
+    assert!(sent.contains(r#""id":5,"room":"ops","seq":1,"#) && !sent.contains("dup"), "{sent}");
+    hub.does(2, &send("ops", 6));
+    assert_eq!(seqs(&hub.hears(4)), [2]);
+    let epoch = |heard: &str| heard.split(r#""epoch":""#).nth(1).map(|rest| rest.chars().take(8).collect::<String>());
+    let again = hub.does(2, r#"{"op":"join","room":"ops","id":7}"#);
+    assert!(epoch(&again).is_some() && epoch(&again) == epoch(&joined), "{again}");
+}
+
+#[test]
+fn what_fails_on_its_way_to_a_deleted_room_leaves_the_next_one_alone() {
+    let mut hub = Hub::new();
+    hub.stage.account(1, "ada");
+    for (conn, nick) in [(2, "bob"), (3, "cat"), (4, "dan")] {
+        hub.stage.guest(conn, nick);
+    }
+    let keyed = r#"{"op":"send","room":"ops","body":1,"idempotency_key":"k","id":1}"#;
+    hub.does(1, r#"{"op":"join","room":"ops"}"#);
+    hub.says(2, keyed);
+    hub.says(4, keyed);
+    hub.says(1, r#"{"op":"delete","room":"ops","id":2}"#);
+    hub.says(3, r#"{"op":"join","room":"ops","id":3}"#);
+    hub.store.fail();
+    hub.pump();
+    for conn in [1, 2, 4] {
+        let heard = hub.hears(conn);
+        assert!(heard.contains(r#""code":"unavailable""#), "{conn} is told: {heard}");
+    }
+    hub.store.restore();
+    hub.pump();
+    hub.reads();
+    hub.hears(3);
+    hub.does(2, &send("ops", 4));
+    assert_eq!(seqs(&hub.hears(3)), [1]);
+}
+
+#[test]
 fn a_private_room_of_a_guest_is_in_memory_where_nobody_finds_it_locked_later() {
     let mut hub = Hub::new();
     hub.stage.guest(1, "ada");

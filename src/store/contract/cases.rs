@@ -185,6 +185,23 @@ fn a_room_that_is_deleted_and_made_in_one_batch_begins_at_1(rig: &mut Rig<'_>) {
     assert_eq!(rig.all(&ops), numbered(&[(1, "b")]));
 }
 
+fn a_room_that_is_deleted_with_messages_on_their_way_begins_at_1_with_another_epoch(rig: &mut Rig<'_>) {
+    let ops = room("ops");
+    let before = rig.says(&ops, "a").epoch;
+    let (late, late_write) = rig.append(&ops, Retention::default(), &[told("b", now())]);
+    let delete = rig.ticket();
+    let (new, new_write) = rig.append(&ops, Retention::default(), &[told("c", now())]);
+    for write in [late_write, Write::Delete { ticket: delete, room: ops.clone() }, new_write] {
+        rig.write(vec![write]);
+    }
+    let late = rig.committed(late);
+    assert_eq!((late.first, &late.epoch), (Seq(2), &before));
+    let new = rig.committed(new);
+    assert_eq!(new.first, Seq(1));
+    assert_ne!(new.epoch, before);
+    assert_eq!(rig.all(&ops), numbered(&[(1, "c")]));
+}
+
 fn a_room_keeps_as_many_messages_as_it_is_told(rig: &mut Rig<'_>) {
     let ops = room("ops");
     let keep = Retention { messages: 4, ..Retention::default() };
@@ -313,6 +330,7 @@ suite! {
     finished_work_is_never_read_again,
     a_deleted_room_is_gone_and_its_name_begins_anew,
     a_room_that_is_deleted_and_made_in_one_batch_begins_at_1,
+    a_room_that_is_deleted_with_messages_on_their_way_begins_at_1_with_another_epoch,
     a_room_keeps_as_many_messages_as_it_is_told,
     a_room_keeps_as_many_bytes_as_it_is_told,
     messages_go_when_they_are_too_old_also_where_nobody_speaks,
