@@ -48,10 +48,10 @@ fn thousands_that_come_and_go_leave_nothing_behind() {
     };
     churn(&hub, leave);
     hub.until("everyone is gone", is_empty);
-    let (memory, descriptors) = (hub.memory_kib("VmRSS"), hub.descriptors());
+    let (memory, sockets) = (hub.memory_kib("VmRSS"), hub.sockets());
     churn(&hub, leave);
     hub.until("everyone is gone again", is_empty);
-    hub.until("their descriptors are closed", |_| hub.descriptors() <= descriptors + 1);
+    hub.until("their descriptors are closed", |_| hub.sockets() <= sockets + 1);
     let after = hub.memory_kib("VmRSS");
     println!("{memory} KiB after {CHURN}, {after} KiB after twice as many");
     assert!(after < memory + (4 << 10), "{memory} KiB after the first round, {after} KiB after the second");

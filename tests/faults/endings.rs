@@ -176,7 +176,7 @@ fn one_that_stays_is_told_when_the_server_goes() {
 fn one_that_was_told_goodbye_and_never_hangs_up_is_hung_up_on() {
     let hub = Hub::start("");
     hub.client().pong();
-    let before = hub.descriptors();
+    let before = hub.sockets();
     let mut silent = hub.client();
     silent.say(&json!({"op": "quit"}));
     assert_eq!(silent.rest(), [json!({"ev": "bye", "reason": "quit"})]);
@@ -184,6 +184,6 @@ fn one_that_was_told_goodbye_and_never_hangs_up_is_hung_up_on() {
     noisy.say(&json!({"op": "quit"}));
     // It talks on and on, until its kernel is told that nobody listens.
     while noisy.stream.write_all(&[b'x'; 1_024]).is_ok() {}
-    hub.until("both descriptors are closed", |_| hub.descriptors() <= before + 1);
+    hub.until("both sockets are closed", |_| hub.sockets() <= before + 1);
     assert_eq!(silent.next(), None);
 }

@@ -125,9 +125,31 @@ impl Hub {
         line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB").trim().parse().expect("it is a number")
     }
 
-    /// How many descriptors it has open.
+    /// How many descriptors it has open, once those of the store are, whose threads open theirs when they get to it.
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+        let sockets = self.sockets();
+        self.until("the index of searches is open", |_| {
+            self.open().iter().any(|file| file.to_string_lossy().ends_with("search.db-shm"))
+        });
+        // The one that was asked with is closed too.
+        let until = Instant::now() + DEADLINE;
+        while self.sockets() > sockets {
+            assert!(Instant::now() < until, "never: a socket is closed");
+            std::thread::yield_now();
+        }
+        self.open().len()
+    }
+
+    /// How many sockets it has open.
+    pub(crate) fn sockets(&self) -> usize {
+        self.open().iter().filter(|file| file.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    /// What its descriptors are of.
+    fn open(&self) -> Vec<PathBuf> {
+        let all = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        // One that is closed at this moment is of nothing.
+        all.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect()
     }
 
     /// Lets it have so many descriptors from now on.
