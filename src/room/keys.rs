@@ -5,7 +5,7 @@
 //! that a key is the same after a restart.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -20,7 +20,12 @@ impl Key {
     /// The key of an account, or of all guests together.
     pub fn new(identity: &Identity, text: &str, secret: &[u8; 16]) -> Self {
         let mut hasher = SipHasher13::new_with_key(secret);
-        (identity.account().map(|name| &**name), text).hash(&mut hasher);
+        // Byte by byte, since the store remembers it: neither part holds the mark between them.
+        if let Some(account) = identity.account() {
+            hasher.write(account.as_bytes());
+            hasher.write_u8(0xff);
+        }
+        hasher.write(text.as_bytes());
         Self(hasher.finish128().as_u128())
     }
 }

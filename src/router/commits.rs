@@ -10,7 +10,7 @@ use super::conns::CatchUp;
 use super::disk::{Flight, Sent, unavailable};
 use super::hall::Member;
 use super::halls::HallId;
-use crate::model::{Chunk, ConnId, Event, Part, Place, RoomName, Seq};
+use crate::model::{Chunk, ConnId, Event, Part, Place, RoomName, Seq, Tag};
 use crate::room::Log;
 use crate::store::{Committed, Pos, Ticket};
 
@@ -68,11 +68,9 @@ impl Router {
         let (boot, first, floor) = (self.disk.boot, committed.first, committed.floor);
         let chunks = committed.group.chunks(boot, &place, first, floor, |_| true);
         if let Some(flight) = flight {
-            let times: Vec<u64> = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts)).collect();
-            for (at, (sent, ts)) in flight.sent.into_iter().zip(times).enumerate() {
-                let seq = Seq(first.0 + at as u64);
-                self.acknowledge(flight.hall, &place, sent, seq, ts);
-            }
+            let times = chunks.iter().flat_map(|chunk| chunk.lines().iter().map(|line| line.ts));
+            let stored: Vec<(Seq, u64)> = (first.0..).map(Seq).zip(times).collect();
+            self.acknowledge(&place, flight, &stored);
         }
         let Some(hall_id) = hall_id else { return };
         if let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) {
@@ -148,28 +146,31 @@ impl Router {
         }
     }
 
-    fn acknowledge(&mut self, hall_id: HallId, place: &Place, sent: Sent, seq: Seq, ts: u64) {
-        let Sent { conn, tag, key, cost, mut waiting } = sent;
+    /// Answers those who sent what is stored now, under these numbers and times.
+    fn acknowledge(&mut self, place: &Place, mut flight: Flight, stored: &[(Seq, u64)]) {
         let now = self.now.instant;
-        if let Some(hall) = self.halls.get_mut(hall_id)
+        if let Some(hall) = self.halls.get_mut(flight.hall)
             && let Some(disk) = &mut hall.disk
         {
-            disk.landed();
-            if let Some(key) = key {
-                waiting = disk.keys.remove(&key).unwrap_or_default();
-                hall.room.keys.insert(key, seq, ts, now);
+            disk.landed(flight.sent.len());
+            for (sent, (seq, ts)) in flight.sent.iter_mut().zip(stored) {
+                let Some(key) = sent.key else { continue };
+                sent.waiting = disk.keys.remove(&key).unwrap_or_default();
+                hall.room.keys.insert(key, *seq, *ts, now);
             }
         }
-        if tag.wants_ok() {
-            self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: false });
-        }
-        self.release(conn, cost);
-        for (conn, tag) in waiting {
-            if tag.wants_ok() {
-                self.tell(conn, Event::Sent { tag, place: place.clone(), seq, ts, dup: true });
+        for (sent, (seq, ts)) in flight.sent.iter_mut().zip(stored) {
+            let mut answer = |conn: ConnId, tag: Tag, dup: bool| {
+                if tag.wants_ok() {
+                    self.tell(conn, Event::Sent { tag, place: place.clone(), seq: *seq, ts: *ts, dup });
+                }
+            };
+            answer(sent.conn, std::mem::take(&mut sent.tag), false);
+            for (conn, tag) in &mut sent.waiting {
+                answer(*conn, std::mem::take(tag), true);
             }
-            self.release(conn, 0);
         }
+        self.release_all(&flight.sent);
     }
 
     /// Answers those whose writes did not happen, or may not have.
@@ -184,29 +185,47 @@ impl Router {
         }
     }
 
-    fn fail_sends(&mut self, flight: Flight, words: &str) {
-        let Flight { hall: hall_id, name, sent } = flight;
-        for Sent { conn, tag, key, cost, mut waiting } in sent {
-            if let Some(disk) = self.halls.get_mut(hall_id).and_then(|hall| hall.disk.as_mut()) {
-                disk.landed();
-                waiting = key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
-            }
-            self.error(conn, tag, unavailable(words).op("send").room(&name));
-            self.release(conn, cost);
-            for (conn, tag) in waiting {
-                self.error(conn, tag, unavailable(words).op("send").room(&name));
-                self.release(conn, 0);
+    fn fail_sends(&mut self, mut flight: Flight, words: &str) {
+        if let Some(disk) = self.halls.get_mut(flight.hall).and_then(|hall| hall.disk.as_mut()) {
+            disk.landed(flight.sent.len());
+            for sent in &mut flight.sent {
+                sent.waiting = sent.key.and_then(|key| disk.keys.remove(&key)).unwrap_or_default();
             }
         }
-        self.touch(hall_id);
+        for sent in &mut flight.sent {
+            let own = (sent.conn, std::mem::take(&mut sent.tag));
+            let others = sent.waiting.iter_mut().map(|(conn, tag)| (*conn, std::mem::take(tag)));
+            for (conn, tag) in std::iter::once(own).chain(others) {
+                self.error(conn, tag, unavailable(words).op("send").room(&flight.name));
+            }
+        }
+        self.release_all(&flight.sent);
+        self.touch(flight.hall);
+    }
+
+    /// Lets those go on who waited for messages: once for each run of one connection's.
+    fn release_all(&mut self, sent: &[Sent]) {
+        for run in sent.chunk_by(|one, next| one.conn == next.conn) {
+            self.release_many(run[0].conn, run.len(), run.iter().map(|sent| sent.cost).sum());
+        }
+        for (conn, _) in sent.iter().flat_map(|sent| &sent.waiting) {
+            self.release(*conn);
+        }
     }
 
     /// One thing fewer that a connection waits for.
-    pub(super) fn release(&mut self, id: ConnId, cost: usize) {
+    pub(super) fn release(&mut self, id: ConnId) {
+        self.release_many(id, 1, 0);
+    }
+
+    /// So many things fewer, of so many bytes together. Those of the server's own wait for no connection.
+    fn release_many(&mut self, id: ConnId, things: usize, bytes: usize) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.outbox.release(cost);
-        debug_assert!(conn.uncommitted > 0, "only what it waits for comes back to it");
-        conn.uncommitted = conn.uncommitted.saturating_sub(1);
+        if bytes > 0 {
+            conn.outbox.release(bytes);
+        }
+        debug_assert!(conn.uncommitted >= things, "only what it waits for comes back to it");
+        conn.uncommitted = conn.uncommitted.saturating_sub(things);
         if conn.uncommitted == 0 {
             self.disk.released.push(id);
         }

@@ -16,7 +16,7 @@ use crate::model::{ByeReason, ConnId, Event, Identity, Nick, Outcome, Sender, Se
 use crate::outbox::Outbox;
 use crate::protocol::json::SenderPart;
 use crate::sessions::log_of;
-use crate::store::Pos;
+use crate::store::{Pos, Ticket};
 
 /// One connection.
 #[derive(Debug)]
@@ -51,12 +51,14 @@ pub(super) struct Conn {
     pub open_requests: usize,
     /// What it sent, set or asked for and that the store has not answered yet.
     pub uncommitted: usize,
+    /// Bytes that its parcel sends to the disk, which its reader is held to when that is carried out.
+    pub held_bytes: usize,
     /// Reads of the past under way for it.
     pub reads: usize,
     /// What it asked for behind that, in order.
     pub held: VecDeque<Parcel>,
-    /// How it is closed, once the store has answered.
-    pub closing: Option<Closing>,
+    /// Why and how it is closed, once the store has answered: nobody is seen to leave before the last word.
+    pub closing: Option<(ByeReason, Ending)>,
     /// Whether there was work that its outbox had no room for.
     pub is_starved: bool,
     /// Whether it keeps receiving when its input has ended.
@@ -81,7 +83,7 @@ pub(super) struct CatchUp {
     /// The place up to which it has all of them; 0 where its numbers alone count.
     pub after: Pos,
     /// The read that brings the next ones, where they are on disk.
-    pub reading: Option<u64>,
+    pub reading: Option<Ticket>,
 }
 
 impl CatchUp {
@@ -115,15 +117,6 @@ pub(super) struct Ending {
     pub by_client: bool,
     /// What others are told.
     pub words: Option<Box<str>>,
-}
-
-/// A close that waits until what the connection sent is safe, so that nobody is seen to leave before the last word.
-#[derive(Debug)]
-pub(super) struct Closing {
-    reason: ByeReason,
-    tag: Tag,
-    by_client: bool,
-    words: Option<Box<str>>,
 }
 
 impl Conn {
@@ -175,6 +168,7 @@ impl Router {
             claim: 0,
             open_requests: 0,
             uncommitted: 0,
+            held_bytes: 0,
             reads: 0,
             held: VecDeque::new(),
             closing: None,
@@ -246,7 +240,7 @@ impl Router {
         // One who is replaced is not seen to leave, and who replaces it need not wait.
         if conn.uncommitted > 0 && reason != ByeReason::Replaced {
             let words = words.map(Box::from);
-            conn.closing.get_or_insert(Closing { reason, tag, by_client, words });
+            conn.closing.get_or_insert((reason, Ending { tag, by_client, words }));
             return;
         }
         let (halls, watches) = (conn.halls.clone(), conn.watches.clone());
@@ -284,7 +278,9 @@ impl Router {
         }
         let closing = self.conns.get_mut(&id).and_then(|conn| conn.closing.take());
         match closing {
-            Some(Closing { reason, tag, by_client, words }) => self.close(id, reason, tag, by_client, words.as_deref()),
+            Some((reason, Ending { tag, by_client, words })) => {
+                self.close(id, reason, tag, by_client, words.as_deref());
+            }
             None => self.finish_if_done(id),
         }
     }

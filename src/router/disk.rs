@@ -88,10 +88,10 @@ impl OnDisk {
         true
     }
 
-    /// Counts a message that is no longer on its way.
-    pub(super) fn landed(&mut self) {
-        debug_assert!(self.uncommitted > 0, "only what was taken here comes back here");
-        self.uncommitted = self.uncommitted.saturating_sub(1);
+    /// Counts messages that are no longer on their way.
+    pub(super) fn landed(&mut self, messages: usize) {
+        debug_assert!(self.uncommitted >= messages, "only what was taken here comes back here");
+        self.uncommitted = self.uncommitted.saturating_sub(messages);
     }
 
     /// Keys of messages that are not committed.
@@ -137,8 +137,6 @@ pub(super) struct Disk {
     pub writes: HashMap<Ticket, Then>,
     pub reads: HashMap<Ticket, OpenRead>,
     pub searches: HashMap<Ticket, ThenFound>,
-    /// Reads of those who are behind, each with a number of its own.
-    readings: u64,
     /// Those for whom the store had no room, longest first.
     pub unread: IndexSet<(ConnId, HallId)>,
     /// Reads under way for those who are behind.
@@ -169,7 +167,6 @@ impl Disk {
             writes: HashMap::new(),
             reads: HashMap::new(),
             searches: HashMap::new(),
-            readings: 0,
             unread: IndexSet::new(),
             reads_behind: 0,
             unfilled: VecDeque::new(),
@@ -190,12 +187,6 @@ impl Disk {
     /// Whether this round has nothing left to do here.
     pub(super) fn is_settled(&self) -> bool {
         self.batch.is_empty() && self.released.is_empty()
-    }
-
-    /// A number for a read of one who is behind.
-    pub(super) const fn reading(&mut self) -> u64 {
-        self.readings += 1;
-        self.readings
     }
 
     /// Notes with what a hall has on its way who else waits for it: the hall goes, and they are answered nevertheless.
@@ -226,17 +217,15 @@ impl Router {
         id: ConnId,
         hall_id: HallId,
         bytes: &Bytes,
-        tag: &Tag,
-        send: &Send,
+        (tag, send, key): (&Tag, &Send, Option<Key>),
     ) -> Result<(), ErrorEvent> {
         let (Some(conn), Some(hall)) = (self.conns.get_mut(&id), self.halls.get_mut(hall_id)) else {
             return Err(gone());
         };
         let Some(disk) = &mut hall.disk else { return Err(gone()) };
-        if self.disk.is_down || !self.disk.exists() {
+        if self.disk.is_down {
             return Err(unavailable("the disk has failed: try again later, with the same idempotency_key"));
         }
-        let key = send.key.as_deref().map(|text| Key::new(conn.identity(), text, &self.disk.secret));
         let headers = send.headers.map(|span| span.of(bytes));
         let body = send.body.of(bytes);
         let record = Record {
@@ -256,7 +245,7 @@ impl Router {
         disk.keys.extend(key.map(|key| (key, Vec::new())));
         disk.uncommitted += 1;
         conn.uncommitted += 1;
-        conn.outbox.hold(cost);
+        conn.held_bytes += cost;
         let is_full = draft.bytes() >= CHUNK_BYTES || hall.room.queue.is_some();
         self.touch(hall_id);
         if is_full {
@@ -272,7 +261,9 @@ impl Router {
         draft.push(record);
         sent.push(Sent { conn: ConnId(0), tag: Tag::None, key: None, cost: 0, waiting: Vec::new() });
         disk.uncommitted += 1;
-        self.touch(hall_id);
+        if draft.bytes() >= CHUNK_BYTES {
+            self.stage(hall_id);
+        }
     }
 
     /// Puts what a hall took into the round's batch.
@@ -282,7 +273,7 @@ impl Router {
         let Some(name) = hall.room_name().map(Arc::clone) else { return };
         let keep = retention(&hall.room);
         let epoch = hall.room.log.epoch().clone();
-        let room = RoomKey(name.key().into());
+        let room = RoomKey::of(&name);
         self.save_once(hall_id);
         let ticket = self.disk.ticket();
         let group = Arc::new(draft.seal());
@@ -305,6 +296,11 @@ impl Router {
     /// Has a stretch read, and `then` what is to be done with it; whether the store takes it.
     pub(super) fn read(&mut self, stretch: Stretch, then: ThenRead) -> bool {
         let ticket = self.disk.ticket();
+        self.read_as(ticket, stretch, then)
+    }
+
+    /// The same with a ticket that the asker knows.
+    pub(super) fn read_as(&mut self, ticket: Ticket, stretch: Stretch, then: ThenRead) -> bool {
         let Some(store) = &self.disk.store else { return false };
         let read = OpenRead::new(&stretch, then);
         let is_taken = store.read(ticket, stretch).is_ok();

@@ -57,6 +57,7 @@ impl Router {
                 }
             };
         }
+        self.hold_bytes(id);
         if let Some(conn) = self.conns.get(&id) {
             conn.outbox.arrived(weight);
         }
@@ -65,8 +66,15 @@ impl Router {
         }
     }
 
+    /// Holds a connection's reader to what it just sent to the disk.
+    fn hold_bytes(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.held_bytes > 0) else { return };
+        conn.outbox.hold(std::mem::take(&mut conn.held_bytes));
+    }
+
     /// Keeps what is left of a parcel until what the connection sent before is safe.
     fn hold(&mut self, rest: Parcel) {
+        self.hold_bytes(rest.conn);
         let Some(conn) = self.conns.get_mut(&rest.conn) else { return };
         conn.held.push_front(rest);
     }

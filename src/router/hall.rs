@@ -106,9 +106,7 @@ impl Hall {
             HallName::Direct(_) => None,
         }
     }
-}
 
-impl Hall {
     /// Whether messages are on their way here.
     pub(super) fn is_busy(&self) -> bool {
         self.draft.is_some() || self.disk.as_ref().is_some_and(|disk| disk.uncommitted > 0)
@@ -118,16 +116,7 @@ impl Hall {
     pub(super) fn is_stored(&self) -> bool {
         self.disk.is_some() && self.room.log.newest() > Seq(0)
     }
-}
 
-impl Member {
-    /// A new place in a hall.
-    pub(super) fn new(outbox: Outbox, part: Part, is_live: bool, echo: bool) -> Self {
-        Self { outbox, part, is_live, echo, missed_presence: false }
-    }
-}
-
-impl Hall {
     /// Lets go of what is more than the room keeps, which the store does a moment later.
     pub(super) fn forget_by_count(&mut self) {
         let kept = self.room.keep(0).messages;
@@ -161,5 +150,12 @@ impl Hall {
     /// Whether a connection is in here.
     pub(super) fn has(&self, conn: ConnId) -> bool {
         self.members.contains_key(&conn)
+    }
+}
+
+impl Member {
+    /// A new place in a hall.
+    pub(super) fn new(outbox: Outbox, part: Part, is_live: bool, echo: bool) -> Self {
+        Self { outbox, part, is_live, echo, missed_presence: false }
     }
 }

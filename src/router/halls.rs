@@ -153,7 +153,7 @@ impl Halls {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn insert(&mut self, name: HallName, settings: Settings, watches: SmallVec<[WatchId; 2]>) -> HallId {
+    fn insert(&mut self, name: HallName, settings: Settings, watches: SmallVec<[WatchId; 2]>) -> HallId {
         let is_on_disk = settings.history == HistoryKind::Disk;
         let room = Room::new(settings, Log::new(new_epoch()));
         let hall = Hall {
@@ -219,6 +219,7 @@ impl Router {
             return Err(ErrorEvent::new(Code::TooManyRooms, "the server has as many rooms as it may; try later"));
         }
         let mut settings = self.config.settings(room);
+        // A router without a store, as tests have, keeps in memory what it can.
         if settings.history == HistoryKind::Disk && !self.disk.exists() {
             settings.history = HistoryKind::Memory;
         }
@@ -234,11 +235,8 @@ impl Router {
         if settings.kind == Kind::Queue && !room.fits_queue() {
             return Err(ErrorEvent::new(Code::BadName, "a queue room's name has at most 59 bytes"));
         }
-        let head = MessageHead::new(&Place::Room(Arc::clone(room)));
-        let watches = self.watches.covering(room);
-        let id = self.halls.insert(HallName::Room(Arc::clone(room), head), settings, watches);
+        let id = self.new_hall(room, settings);
         if let Some(hall) = self.halls.get_mut(id) {
-            hall.room.is_dead_letter = is_dead_letter;
             hall.room.owner = matches!(by, Identity::Account(_)).then(|| by.clone());
             if hall.room.settings.private {
                 hall.room.invited.insert(by.clone());
@@ -248,6 +246,18 @@ impl Router {
             self.share_privacy(room, id);
         }
         Ok(id)
+    }
+
+    /// A hall for a room that has none, with nobody in it.
+    pub(super) fn new_hall(&mut self, room: &Arc<RoomName>, settings: Settings) -> HallId {
+        let head = MessageHead::new(&Place::Room(Arc::clone(room)));
+        let watches = self.watches.covering(room);
+        let is_dead_letter = self.is_dead_letter(room);
+        let id = self.halls.insert(HallName::Room(Arc::clone(room), head), settings, watches);
+        if let Some(hall) = self.halls.get_mut(id) {
+            hall.room.is_dead_letter = is_dead_letter;
+        }
+        id
     }
 
     /// Where the queue room keeps its messages whose dead letters a room is for: they are kept as well as it.
@@ -270,7 +280,7 @@ impl Router {
     }
 
     /// Whether a room is where a queue room's undeliverable messages go.
-    pub(super) fn is_dead_letter(&self, room: &RoomName) -> bool {
+    fn is_dead_letter(&self, room: &RoomName) -> bool {
         let Some(queue) = room.dead_letter_of() else { return false };
         match self.halls.find(&queue).and_then(|hall| self.halls.get(hall)) {
             Some(hall) => hall.room.queue.is_some(),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::Router;
 use super::hall::HallName;
-use super::halls::{HallId, random_u64};
+use super::halls::{HallId, random_u128};
 use super::history::ENVELOPE_BYTES;
 use super::publish::gone;
 use super::rights::{self, Act};
@@ -125,7 +125,7 @@ impl Router {
         let resumed = session.is_some();
         let was = Arc::clone(self.conns.get(&id).ok_or_else(gone)?.nick());
         self.introduce(id, hello, session.as_ref());
-        let key = SessionKey(u128::from(random_u64()) << 64 | u128::from(random_u64()));
+        let key = SessionKey(random_u128());
         self.parked.open.insert(key, id);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.key = Some(key);

@@ -11,11 +11,10 @@ use super::halls::HallId;
 use super::publish::gone;
 use super::rights::{Act, no_such_room};
 use crate::model::{
-    Chunk, Code, ConnId, Draft, Epoch, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq,
-    Tag,
+    Chunk, Code, ConnId, Draft, ErrorEvent, Event, History, HistoryPage, Line, OkEvent, Place, RoomName, Seq, Tag,
 };
 use crate::protocol::json::{MessageHead, SenderPart};
-use crate::store::{Found, Pos, ReadError, RoomKey, Stretch, Write};
+use crate::store::{Found, ReadError, RoomKey, Stretch, Write};
 
 /// What of a line is left for the envelope of a listing: an id of 64 bytes, escaped, a name and the numbers.
 pub(super) const ENVELOPE_BYTES: usize = 768;
@@ -52,25 +51,17 @@ impl Router {
         let (place, newest) = (hall.place_for(conn.identity()), hall.room.log.newest());
         let Bounds { first, end, reset, gap } = bounds(wanted, hall.oldest(), newest);
         let bytes = self.config.limits.max_line - ENVELOPE_BYTES;
+        let epoch = hall.room.log.epoch().clone();
+        let is_forward = is_forward(wanted);
         let stretch = Stretch {
-            room: RoomKey(name.key().into()),
-            place,
-            first,
-            end,
-            after: Pos(0),
             since: wanted.since.unwrap_or(0),
             until: wanted.until.unwrap_or(u64::MAX),
-            is_forward: is_forward(wanted),
-            count: wanted.limit as usize,
-            bytes,
+            is_forward,
+            ..Stretch::of(name, place.clone(), first..end, wanted.limit as usize, bytes)
         };
-        let (asked, limit, tag_of) = (stretch.clone(), wanted.limit, tag.clone());
-        self.read_page(id, tag, hall_id, (stretch, gap), move |router, found| {
-            let (messages, more) = pick(&found, &asked, limit as usize, bytes);
-            let epoch = router.halls.get(hall_id).map(|hall| hall.room.log.epoch().clone());
-            let epoch = epoch.unwrap_or_else(|| Epoch("".into()));
-            let page = HistoryPage { place: asked.place, seq: newest, epoch, reset, messages, more };
-            Event::History(tag_of, Box::new(page))
+        self.read_page(id, tag, hall_id, (stretch, gap), move |found| {
+            let (messages, more) = pick(&found, is_forward, bytes);
+            HistoryPage { place, seq: newest, epoch, reset, messages, more }
         });
         Ok(())
     }
@@ -101,18 +92,7 @@ impl Router {
 
     /// Looks on disk whose a message is, and blanks it.
     fn redact_read(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
-        let stretch = Stretch {
-            room: RoomKey(room.key().into()),
-            place: Place::Room(Arc::clone(room)),
-            first: seq,
-            end: seq.next(),
-            after: Pos(0),
-            since: 0,
-            until: u64::MAX,
-            is_forward: true,
-            count: 1,
-            bytes: 1,
-        };
+        let stretch = Stretch::of(room, Place::Room(Arc::clone(room)), seq..seq.next(), 1, 1);
         self.begin_wait(id);
         let (room, asked) = (Arc::clone(room), tag.clone());
         let then = move |router: &mut Self, found: Result<Found, ReadError>| {
@@ -130,19 +110,19 @@ impl Router {
                 Ok(()) => router.redact_on_disk(id, tag, &room, hall_id, seq),
                 Err(error) => {
                     router.error(id, tag, error.op("redact"));
-                    router.release(id, 0);
+                    router.release(id);
                 }
             }
         };
         if !self.read(stretch, Box::new(then)) {
             self.error(id, asked, unavailable("too much is being read: try again").op("redact"));
-            self.release(id, 0);
+            self.release(id);
         }
     }
 
     /// Blanks a message where it is kept for good, then in memory, and tells of it.
     fn redact_on_disk(&mut self, id: ConnId, tag: Tag, room: &Arc<RoomName>, hall_id: HallId, seq: Seq) {
-        let key = RoomKey(room.key().into());
+        let key = RoomKey::of(room);
         let room = Arc::clone(room);
         self.write(
             |ticket| Write::Redact { ticket, room: key, seq },
@@ -153,7 +133,7 @@ impl Router {
                     let words = "the disk has failed: it is not known whether this was taken back";
                     router.error(id, tag, unavailable(words).op("redact").room(&room));
                 }
-                router.release(id, 0);
+                router.release(id);
             }),
         );
     }
@@ -258,29 +238,25 @@ fn is_in_memory(hall: &Hall, wanted: &History) -> bool {
     !is_forward(wanted) && wanted.until.is_none() && end.0.saturating_sub(u64::from(wanted.limit)) >= log.oldest().0
 }
 
-/// What a page holds of what was read, oldest first, and whether there is more.
-fn pick(found: &Found, asked: &Stretch, limit: usize, bytes_max: usize) -> (Vec<(Arc<Chunk>, u32)>, bool) {
-    let lines = found.chunks.iter().flat_map(|chunk| (0..chunk.lines().len()).map(move |line| (chunk, line)));
-    let wanted = lines.filter(|(chunk, line)| {
-        let seq = Seq(chunk.first().0 + *line as u64);
-        let ts = chunk.lines()[*line].ts;
-        asked.first <= seq && seq < asked.end && asked.since <= ts && ts <= asked.until
-    });
-    let mut all: Vec<(Arc<Chunk>, u32)> = wanted.map(|(chunk, line)| (Arc::clone(chunk), line as u32)).collect();
-    if !asked.is_forward {
-        all.reverse();
-    }
-    let mut bytes = 0;
-    let fitting = all.iter().take(limit).take_while(|(chunk, line)| {
-        let is_first = bytes == 0;
-        bytes += chunk.message(*line as usize).line.len();
-        is_first || bytes <= bytes_max
-    });
-    let fitting = fitting.count();
+/// What a page holds of what was read, oldest first, and whether there is more. What was read may be larger by its last message.
+fn pick(found: &Found, is_forward: bool, bytes_max: usize) -> (Vec<(Arc<Chunk>, u32)>, bool) {
+    let lines = |chunk: &Arc<Chunk>| 0..chunk.lines().len() as u32;
+    let all = found.chunks.iter().flat_map(|chunk| lines(chunk).map(move |line| (Arc::clone(chunk), line)));
+    let mut all: Vec<(Arc<Chunk>, u32)> = all.collect();
+    let mut left = bytes_max;
+    let fits = |(chunk, line): &&(Arc<Chunk>, u32)| {
+        let bytes = chunk.message(*line as usize).line.len();
+        let fits = bytes <= left || left == bytes_max;
+        left = left.saturating_sub(bytes);
+        fits
+    };
+    let fitting =
+        if is_forward { all.iter().take_while(fits).count() } else { all.iter().rev().take_while(fits).count() };
     let more = found.more || fitting < all.len();
-    all.truncate(fitting);
-    if !asked.is_forward {
-        all.reverse();
+    if is_forward {
+        all.truncate(fitting);
+    } else {
+        all.drain(..all.len() - fitting);
     }
     (all, more)
 }

@@ -111,9 +111,11 @@ impl Router {
         send: &Send,
     ) -> Result<Option<(Seq, u64, bool)>, ErrorEvent> {
         // Direct messages name who they are for, so a draft of theirs holds one direction.
-        let draft = self.halls.get(hall_id).and_then(|hall| hall.draft.as_ref());
-        if draft.is_some_and(|(of, _)| matches!(of, Place::Direct(_)) && of != place) {
-            self.flush(hall_id);
+        if matches!(place, Place::Direct(_)) {
+            let draft = self.halls.get(hall_id).and_then(|hall| hall.draft.as_ref());
+            if draft.is_some_and(|(of, _)| of != place) {
+                self.flush(hall_id);
+            }
         }
         let queued_bytes = self.halls.queued_bytes;
         let (Some(conn), Some(hall)) = (self.conns.get(&id), self.halls.get_mut(hall_id)) else { return Err(gone()) };
@@ -148,7 +150,7 @@ impl Router {
             }
         }
         if hall.disk.is_some() {
-            return self.accept_on_disk(id, hall_id, bytes, tag, send).map(|()| None);
+            return self.accept_on_disk(id, hall_id, bytes, (tag, send, key)).map(|()| None);
         }
         // Whoever it is for is named as they write themselves.
         let to = matches!(hall.name, HallName::Direct(_)).then(|| hall.place_for(conn.identity()));

@@ -3,15 +3,13 @@
 //! One who is behind gets a stretch at a time, as long as its outbox has room for another; a page of history is read once.
 //! What is still in memory never comes this way.
 
-use std::sync::Arc;
-
 use super::Router;
 use super::catchup::{lost, put};
 use super::conns::CatchUp;
 use super::disk::unavailable;
 use super::halls::HallId;
-use crate::model::{Chunk, ConnId, Event, Seq, Tag};
-use crate::store::{Found, Pos, ReadError, RoomKey, Stretch};
+use crate::model::{ConnId, Event, HistoryPage, Seq, Tag};
+use crate::store::{Found, Pos, ReadError, Stretch, Ticket};
 
 /// Encoded bytes that are read at once for one who is behind: some hundred system calls fewer than with a page each, and a
 /// quarter of an outbox as it is by default.
@@ -36,21 +34,11 @@ impl Router {
         if !conn.outbox.fits(bytes, limit) {
             return true;
         }
-        let stretch = Stretch {
-            room: RoomKey(name.key().into()),
-            place: hall.place_for(conn.identity()),
-            first: at.next,
-            end: hall.room.log.newest().next(),
-            after: at.after,
-            since: at.since,
-            until: u64::MAX,
-            is_forward: true,
-            count: STRETCH_COUNT,
-            bytes,
-        };
-        let end = stretch.end;
-        let reading = self.disk.reading();
+        let (place, end) = (hall.place_for(conn.identity()), hall.room.log.newest().next());
+        let stretch = Stretch::of(name, place, at.next..end, STRETCH_COUNT, bytes);
+        let stretch = Stretch { after: at.after, since: at.since, ..stretch };
         let has_room = self.disk.reads_behind < READS_MAX && conn.reads < READS_OF_ONE_MAX;
+        let reading = self.disk.ticket();
         let then = Box::new(move |router: &mut Self, found| {
             router.disk.reads_behind -= 1;
             if let Some(conn) = router.conns.get_mut(&id) {
@@ -58,7 +46,7 @@ impl Router {
             }
             router.read_back(id, hall_id, (reading, end), found);
         });
-        if has_room && self.read(stretch, then) {
+        if has_room && self.read_as(reading, stretch, then) {
             self.disk.reads_behind += 1;
             if let Some(conn) = self.conns.get_mut(&id) {
                 conn.reads += 1;
@@ -99,7 +87,13 @@ impl Router {
     }
 
     /// Hands on what was read for one who is behind.
-    fn read_back(&mut self, id: ConnId, hall_id: HallId, (reading, end): (u64, Seq), found: Result<Found, ReadError>) {
+    fn read_back(
+        &mut self,
+        id: ConnId,
+        hall_id: HallId,
+        (reading, end): (Ticket, Seq),
+        found: Result<Found, ReadError>,
+    ) {
         let lag = self.conns.get_mut(&id).and_then(|conn| conn.lagging.get_mut(&hall_id));
         // One who has left, or joined anew, does not wait for this any more.
         let Some(lag) = lag.filter(|lag| lag.reading == Some(reading)) else { return };
@@ -128,16 +122,11 @@ impl Router {
         let mut fed = 0;
         let mut is_full = false;
         for chunk in &found.chunks {
-            let lines = wanted(chunk, &at);
-            if lines.is_empty() {
-                continue;
+            let lines = 0..chunk.lines().len();
+            if !at.is_open() && chunk.first() > at.next {
+                self.skip(id, hall_id, at, chunk.first());
             }
-            let first = Seq(chunk.first().0 + lines.start as u64);
-            if !at.is_open() && first > at.next {
-                self.skip(id, hall_id, at, first);
-            }
-            (at.since, at.after) = (0, Pos(0));
-            at.next = first;
+            (at.next, at.since, at.after) = (chunk.first(), 0, Pos(0));
             let Some(bytes) = put(&outbox, id, chunk, &lines, (echo, at.replay_until), limit) else {
                 is_full = true;
                 break;
@@ -175,11 +164,9 @@ impl Router {
         tag: Tag,
         hall_id: HallId,
         (stretch, gap): (Stretch, Option<(Seq, Seq)>),
-        make: impl FnOnce(&mut Self, Found) -> Event + Send + 'static,
+        make: impl FnOnce(Found) -> HistoryPage + Send + 'static,
     ) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.uncommitted += 1;
-        }
+        self.begin_wait(id);
         let (asked, wanted) = (tag.clone(), stretch.clone());
         let then = Box::new(move |router: &mut Self, found: Result<Found, ReadError>| {
             match found {
@@ -189,8 +176,7 @@ impl Router {
                             router.tell(id, Event::Gap { place, first, last });
                         }
                     }
-                    let event = make(router, found);
-                    router.tell(id, event);
+                    router.tell(id, Event::History(tag, Box::new(make(found))));
                 }
                 Ok(_) => router.error(id, tag, unavailable("the room was deleted meanwhile").op("history")),
                 Err(error) => {
@@ -198,11 +184,11 @@ impl Router {
                     router.error(id, tag, unavailable("the history cannot be read").op("history"));
                 }
             }
-            router.release(id, 0);
+            router.release(id);
         });
         if !self.read(stretch, then) {
             self.error(id, asked, unavailable("too much is being read: try again").op("history"));
-            self.release(id, 0);
+            self.release(id);
         }
     }
 }
@@ -229,11 +215,4 @@ fn missing(found: &Found, wanted: &Stretch, gap: Option<(Seq, Seq)>) -> Vec<(Seq
     missing.append(&mut beside);
     missing.sort_unstable();
     missing
-}
-
-/// The lines of a chunk that one who is behind wants.
-fn wanted(chunk: &Arc<Chunk>, at: &CatchUp) -> std::ops::Range<usize> {
-    let mut lines = chunk.from(at.next);
-    lines.start += chunk.lines()[lines.clone()].partition_point(|line| line.ts < at.since);
-    lines
 }

@@ -8,18 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use super::Router;
 use super::disk::{Disk, OnDisk, Then};
-use super::hall::HallName;
 use super::halls::HallId;
+use super::publish::CHUNK_BYTES;
 use crate::model::{HistoryKind, Identity, Kind, Place, RoomName, Seq, Settings};
-use crate::protocol::json::MessageHead;
 use crate::room::{Key, Log};
-use crate::store::{
-    Boot, Contents, Found, KnownKey, Pos, ReadError, RoomKey, RoomState, Store, Stretch, Ticket, Write,
-};
+use crate::store::{Boot, Contents, Found, KnownKey, ReadError, RoomKey, RoomState, Store, Stretch, Ticket, Write};
 
 /// Messages of a backlog that are read at once when the server starts.
 const BACKLOG_COUNT: usize = 1_024;
@@ -138,7 +134,7 @@ impl Router {
         if !self.disk.exists() {
             return then(self, true);
         }
-        let room = RoomKey(name.key().into());
+        let room = RoomKey::of(name);
         self.write(|ticket| Write::Put { ticket, name: value_name(name.key()), value: None }, Box::new(|_, _| {}));
         self.write(|ticket| Write::Delete { ticket, room }, then);
     }
@@ -208,19 +204,6 @@ impl Router {
         hall.saving = Saving::Saved;
     }
 
-    /// A hall for a room that the store knows.
-    fn new_hall(&mut self, name: &Arc<RoomName>, settings: Settings) -> HallId {
-        let head = MessageHead::new(&Place::Room(Arc::clone(name)));
-        let watches = self.watches.covering(name);
-        let watches: SmallVec<_> = watches.into_iter().collect();
-        let id = self.halls.insert(HallName::Room(Arc::clone(name), head), settings, watches);
-        let is_dead_letter = self.is_dead_letter(name);
-        if let Some(hall) = self.halls.get_mut(id) {
-            hall.room.is_dead_letter = is_dead_letter;
-        }
-        id
-    }
-
     fn restore_log(&mut self, state: &RoomState) {
         let id = self.halls.find_key(&state.room).or_else(|| {
             let name = Arc::new(RoomName::parse(&state.room.0).ok()?);
@@ -245,26 +228,18 @@ impl Router {
 
     fn restore_keys(&mut self, keys: &[(RoomKey, KnownKey)]) {
         let window = self.config.history.dedup_window;
-        let mut last: Option<(RoomKey, Option<HallId>)> = None;
-        for (room, known) in keys {
-            let age = Duration::from_millis(self.now.unix_ms.saturating_sub(known.ts));
-            // A machine that has not been up for so long has no such instant; then the key is kept a little longer.
-            let since = self.now.instant.checked_sub(age).unwrap_or(self.now.instant);
-            let hall = match &last {
-                Some((of, hall)) if of == room => *hall,
-                _ => self.halls.find_key(room),
-            };
-            last = Some((room.clone(), hall));
-            if age < window
-                && let Some(hall) = hall.and_then(|hall| self.halls.get_mut(hall))
-                && hall.room.keys.find(Key(known.key)).is_none()
-            {
-                hall.room.keys.insert(Key(known.key), known.seq, known.ts, since);
+        for run in keys.chunk_by(|(one, _), (next, _)| one == next) {
+            let Some(id) = self.halls.find_key(&run[0].0) else { continue };
+            let Some(hall) = self.halls.get_mut(id) else { continue };
+            for (_, known) in run {
+                let age = Duration::from_millis(self.now.unix_ms.saturating_sub(known.ts));
+                // A machine that has not been up for so long has no such instant; then the key is kept a little longer.
+                let since = self.now.instant.checked_sub(age).unwrap_or(self.now.instant);
+                if age < window && hall.room.keys.find(Key(known.key)).is_none() {
+                    hall.room.keys.insert(Key(known.key), known.seq, known.ts, since);
+                }
             }
-        }
-        let halls: Vec<HallId> = keys.iter().filter_map(|(room, _)| self.halls.find_key(room)).collect();
-        for hall in halls {
-            self.set_alarm(hall);
+            self.set_alarm(id);
         }
     }
 
@@ -287,18 +262,8 @@ impl Router {
             (Kind::Latest, _) if newest > Seq(0) => newest..newest.next(),
             _ => return,
         };
-        let stretch = Stretch {
-            room: RoomKey(name.key().into()),
-            place: Place::Room(name),
-            first: wanted.start,
-            end: wanted.end,
-            after: Pos(0),
-            since: 0,
-            until: u64::MAX,
-            is_forward: true,
-            count: BACKLOG_COUNT,
-            bytes: super::publish::CHUNK_BYTES,
-        };
+        let place = Place::Room(Arc::clone(&name));
+        let stretch = Stretch::of(&name, place, wanted.clone(), BACKLOG_COUNT, CHUNK_BYTES);
         let is_taken = self.read(
             stretch,
             Box::new(move |router, found| match found {

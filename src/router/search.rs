@@ -31,7 +31,7 @@ impl Router {
         let (room, scope) = match &wanted.room {
             Some(room) => {
                 let found = self.searched_room(id, room)?;
-                let key = RoomKey(found.0.key().into());
+                let key = RoomKey::of(&found.0);
                 (Some(found), Scope::Room(key))
             }
             None => (None, Scope::AllBut(self.hidden(id))),
@@ -50,12 +50,12 @@ impl Router {
                 Ok(hits) => router.found(id, tag, room, &hits),
                 Err(why) => router.error(id, tag, about(unavailable(&why.to_string()), room.as_ref())),
             }
-            router.release(id, 0);
+            router.release(id);
         });
         if !self.find(query, then) {
             let words = "too much is being searched: try again";
             self.error(id, asked, unavailable(words).op("search"));
-            self.release(id, 0);
+            self.release(id);
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl Router {
     /// The rooms on disk that somebody may not look into.
     fn hidden(&self, id: ConnId) -> HashSet<RoomKey> {
         let is_hidden = |hall: &HallId| !self.may_find(id, *hall);
-        let key = |hall: HallId| self.halls.get(hall)?.room_name().map(|name| RoomKey(name.key().into()));
+        let key = |hall: HallId| self.halls.get(hall)?.room_name().map(|name| RoomKey::of(name));
         self.halls.on_disk().filter(is_hidden).filter_map(key).collect()
     }
 

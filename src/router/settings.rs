@@ -120,7 +120,7 @@ impl Router {
                     unavailable("the disk has failed: it is not known whether this was kept").op(ok.op),
                 );
             }
-            router.release(id, 0);
+            router.release(id);
         })
     }
 

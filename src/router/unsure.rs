@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::Router;
 use super::halls::HallId;
+use super::publish::CHUNK_BYTES;
 use crate::model::{Place, Seq};
 use crate::room::Task;
-use crate::store::{Found, Pos, ReadError, RoomKey, Stretch};
+use crate::store::{Found, ReadError, Stretch};
 
 /// Messages that are looked up at once.
 const LOOKED_UP: usize = 1_024;
@@ -44,18 +45,8 @@ impl Router {
         // What becomes unsure from now on is not answered by what is read now.
         let unsure = std::mem::take(&mut disk.unsure);
         let (Some((&first, _)), Some((&last, _))) = (unsure.first_key_value(), unsure.last_key_value()) else { return };
-        let stretch = Stretch {
-            room: RoomKey(name.key().into()),
-            place: Place::Room(name),
-            first,
-            end: last.next(),
-            after: Pos(0),
-            since: 0,
-            until: u64::MAX,
-            is_forward: true,
-            count: LOOKED_UP,
-            bytes: super::publish::CHUNK_BYTES,
-        };
+        let seqs = first..last.next();
+        let stretch = Stretch::of(&name, Place::Room(Arc::clone(&name)), seqs, LOOKED_UP, CHUNK_BYTES);
         let spare = unsure.clone();
         let then = move |router: &mut Self, found: Result<Found, ReadError>| router.looked_up(id, unsure, found);
         if !self.read(stretch, Box::new(then)) {

@@ -49,6 +49,8 @@ struct Observer {
     /// is behind in.
     is_behind: bool,
     is_paused: bool,
+    /// The cursor that it was told last.
+    told: Pos,
 }
 
 /// All patterns that somebody observes.
@@ -110,9 +112,15 @@ impl Watches {
 impl Router {
     /// Makes a connection observe a pattern.
     pub(super) fn watch(&mut self, id: ConnId, pattern: &Arc<Pattern>, is_paused: bool) {
+        let told = self.disk.last_pos;
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let observer =
-            Observer { outbox: conn.outbox.clone(), echo: conn.echo, is_behind: !conn.lagging.is_empty(), is_paused };
+        let observer = Observer {
+            outbox: conn.outbox.clone(),
+            echo: conn.echo,
+            is_behind: !conn.lagging.is_empty(),
+            is_paused,
+            told,
+        };
         let watch = match self.watches.by_pattern.get(pattern.key()) {
             Some(watch) => *watch,
             None => self.new_watch(pattern),
@@ -184,9 +192,11 @@ impl Router {
                 self.fall_behind(id, hall_id, from);
             }
         }
-        if let Some(watch) = self.watches.find(pattern, id) {
-            self.watches.tell_soon(watch, self.now.instant);
+        let Some(id_of_watch) = self.watches.find(pattern, id) else { return };
+        if let Some(observer) = self.watches.slots.get_mut(id_of_watch).and_then(|watch| watch.observers.get_mut(&id)) {
+            observer.told = after;
         }
+        self.watches.tell_soon(id_of_watch, self.now.instant);
     }
 
     /// Notes that those who observe a hall have come further.
@@ -203,24 +213,28 @@ impl Router {
             return;
         }
         self.watches.due_at = None;
-        let cursor = self.disk.last_pos.0;
+        let cursor = self.disk.last_pos;
+        let mut told: Vec<(ConnId, Arc<Pattern>)> = Vec::new();
         for id in std::mem::take(&mut self.watches.due) {
             let Some(watch) = self.watches.slots.get_mut(id) else { continue };
             watch.is_due = false;
-            let pattern = Arc::clone(&watch.pattern);
-            let live = |observer: &&Observer| !observer.is_paused && observer.outbox.has_room(CURSOR_COST);
-            let observers = watch.observers.iter().filter(|(_, observer)| live(observer));
-            let (behind, told): (Vec<_>, Vec<_>) = observers.partition(|(_, observer)| observer.is_behind);
-            let (is_any_behind, told): (bool, Vec<ConnId>) =
-                (!behind.is_empty(), told.iter().map(|(conn, _)| **conn).collect());
-            if is_any_behind {
-                watch.is_due = true;
-                self.watches.due.push(id);
-                self.watches.due_at = Some(self.now.instant + CURSOR_EVERY);
+            let mut is_any_left = false;
+            let waiting =
+                watch.observers.iter_mut().filter(|(_, observer)| !observer.is_paused && observer.told != cursor);
+            for (conn, observer) in waiting {
+                if observer.is_behind || !observer.outbox.has_room(CURSOR_COST) {
+                    is_any_left = true;
+                } else {
+                    observer.told = cursor;
+                    told.push((*conn, Arc::clone(&watch.pattern)));
+                }
             }
-            for conn in told {
-                self.tell(conn, Event::Cursor { pattern: Arc::clone(&pattern), cursor });
+            if is_any_left {
+                self.watches.tell_soon(id, self.now.instant);
             }
+        }
+        for (conn, pattern) in told {
+            self.tell(conn, Event::Cursor { pattern, cursor: cursor.0 });
         }
     }
 

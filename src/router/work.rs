@@ -13,7 +13,9 @@ use super::halls::HallId;
 use super::join::not_joined;
 use super::publish::{CHUNK_BYTES, gone};
 use super::rights::Act;
-use crate::model::{Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, OkEvent, Part, Place, RoomName, Seq, Tag};
+use crate::model::{
+    Code, ConnId, Draft, ErrorEvent, Event, Identity, Join, Message, OkEvent, Part, Place, RoomName, Seq, Tag,
+};
 use crate::protocol::json::SenderPart;
 use crate::room::{Given, Task, Verdict};
 use crate::store::{Record, RoomKey, Write};
@@ -95,11 +97,9 @@ impl Router {
         if seqs.is_empty() {
             return self.worked(id, tag, "ack", room, &worked);
         }
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.uncommitted += 1;
-        }
+        self.begin_wait(id);
         let room = Arc::clone(room);
-        let key = RoomKey(room.key().into());
+        let key = RoomKey::of(&room);
         self.write(
             |ticket| Write::Finish { ticket, room: key, seqs },
             Box::new(move |router, is_done| {
@@ -112,7 +112,7 @@ impl Router {
                 if let Err(error) = answer {
                     router.error(id, tag, error.op("ack").room(&room));
                 }
-                router.release(id, 0);
+                router.release(id);
             }),
         );
         Ok(())
@@ -130,6 +130,7 @@ impl Router {
         seqs: &[Seq],
         delay: Duration,
     ) -> Result<(), ErrorEvent> {
+        let mut dead: Vec<(Seq, Task)> = Vec::new();
         let worked = self.on_work(id, "nack", room, seqs, |router, hall_id, seq| {
             let now = router.now.instant;
             let Some(hall) = router.halls.get_mut(hall_id) else { return false };
@@ -138,10 +139,13 @@ impl Router {
             match queue.and_then(|queue| queue.nack(id, seq, delay, max_deliver, now)) {
                 None => return false,
                 Some(Verdict::Again) => {}
-                Some(Verdict::Dead(task)) => router.bury(hall_id, seq, &task),
+                Some(Verdict::Dead(task)) => dead.push((seq, task)),
             }
             true
         })?;
+        if let Some(hall_id) = self.halls.find(room) {
+            self.bury(hall_id, dead);
+        }
         self.worked(id, tag, "nack", room, &worked)
     }
 
@@ -208,56 +212,67 @@ impl Router {
         let Some(hall) = self.halls.get_mut(hall_id) else { return };
         let max_deliver = hall.room.settings.max_deliver;
         let Some(queue) = hall.room.queue.as_mut() else { return };
-        for (seq, task) in queue.expire(max_deliver, self.now.instant) {
-            self.bury(hall_id, seq, &task);
-        }
+        let dead = queue.expire(max_deliver, self.now.instant);
+        self.bury(hall_id, dead);
         self.halls.count_queued(hall_id);
     }
 
-    /// Puts a message that nobody could work on into the room's dead-letter room, as its sender sent it.
-    fn bury(&mut self, hall_id: HallId, of: Seq, task: &Task) {
+    /// Puts messages that nobody could work on into the room's dead-letter room, as their senders sent them.
+    fn bury(&mut self, hall_id: HallId, dead: Vec<(Seq, Task)>) {
+        if dead.is_empty() {
+            return;
+        }
         let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()?.dead_letter()) else { return };
         let room = Arc::new(room);
-        let Ok(dead_id) = self.hall_or_new(&room, &Identity::Guest(0)) else {
-            tracing::warn!(%room, "a dead letter is lost: the server has as many rooms as it may");
+        let Ok(letters) = self.hall_or_new(&room, &Identity::Guest(0)) else {
+            tracing::warn!(%room, count = dead.len(), "dead letters are lost: the server has as many rooms as it may");
             return;
         };
-        self.end_buried(hall_id, of, task.clone());
-        let Some(dead) = self.halls.get_mut(dead_id) else { return };
-        let message = task.chunk.message(task.line as usize);
-        let headers = message.headers.map(str::as_bytes);
-        if dead.disk.is_some() {
-            let (sender, ts) = (Arc::clone(message.sender), self.now.unix_ms);
-            let (body, redacted) = (message.body.as_bytes(), message.redacted);
-            return self.store_letter(dead_id, &Record { sender, to: None, ts, headers, body, key: None, redacted });
+        for (_, task) in &dead {
+            self.letter(letters, &room, task.chunk.message(task.line as usize));
         }
-        let (seq, ts) = dead.room.log.number(self.now.unix_ms);
-        let place = Place::Room(room);
-        let (_, draft) =
-            dead.draft.get_or_insert_with(|| (place, Draft::new(seq, self.spare.pop().unwrap_or_default())));
-        if let HallName::Room(_, head) = &dead.name {
-            let part = SenderPart::new(Arc::clone(message.sender));
-            head.message(draft, &part, ts, headers, message.body.as_bytes());
-        }
-        let is_full = draft.bytes.len() >= CHUNK_BYTES;
-        self.touch(dead_id);
-        if is_full {
-            self.flush(dead_id);
+        self.touch(letters);
+        if self.is_on_disk(hall_id) {
+            self.end_buried(hall_id, dead);
         }
     }
 
-    /// Takes a message that goes to the dead letters off the disk, in the same batch that puts it there.
-    fn end_buried(&mut self, hall_id: HallId, seq: Seq, task: Task) {
-        if !self.is_on_disk(hall_id) {
-            return;
+    /// Adds one message to a dead-letter room.
+    fn letter(&mut self, letters: HallId, room: &Arc<RoomName>, message: Message<'_>) {
+        let headers = message.headers.map(str::as_bytes);
+        let Some(hall) = self.halls.get_mut(letters) else { return };
+        if hall.disk.is_some() {
+            let (sender, ts) = (Arc::clone(message.sender), self.now.unix_ms);
+            let (body, redacted) = (message.body.as_bytes(), message.redacted);
+            return self.store_letter(letters, &Record { sender, to: None, ts, headers, body, key: None, redacted });
         }
+        let (seq, ts) = hall.room.log.number(self.now.unix_ms);
+        let place = Place::Room(Arc::clone(room));
+        let (_, draft) =
+            hall.draft.get_or_insert_with(|| (place, Draft::new(seq, self.spare.pop().unwrap_or_default())));
+        if let HallName::Room(_, head) = &hall.name {
+            let part = SenderPart::new(Arc::clone(message.sender));
+            if message.redacted {
+                head.redacted(draft, &part, ts);
+            } else {
+                head.message(draft, &part, ts, headers, message.body.as_bytes());
+            }
+        }
+        if draft.bytes.len() >= CHUNK_BYTES {
+            self.flush(letters);
+        }
+    }
+
+    /// Takes messages that go to the dead letters off the disk, in the same batch that puts them there.
+    fn end_buried(&mut self, hall_id: HallId, dead: Vec<(Seq, Task)>) {
         let Some(room) = self.halls.get(hall_id).and_then(|hall| hall.room_name()) else { return };
-        let room = RoomKey(room.key().into());
+        let room = RoomKey::of(room);
+        let seqs = dead.iter().map(|(seq, _)| *seq).collect();
         self.write(
-            |ticket| Write::Finish { ticket, room, seqs: vec![seq] },
+            |ticket| Write::Finish { ticket, room, seqs },
             Box::new(move |router, is_done| {
                 if !is_done {
-                    router.not_ended(hall_id, [(seq, task)]);
+                    router.not_ended(hall_id, dead);
                 }
             }),
         );

@@ -30,10 +30,11 @@ pub mod sqlite;
 mod words;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Chunk, Epoch, Place, Seq};
+use crate::model::{Chunk, Epoch, Place, RoomName, Seq};
 
 #[cfg(test)]
 pub use double::{Disk, Double};
@@ -44,6 +45,13 @@ pub use words::Words;
 /// A room as the store knows it: the compared form of its name, or the pair whose direct messages it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomKey(pub Arc<str>);
+
+impl RoomKey {
+    /// The key of a room.
+    pub fn of(room: &RoomName) -> Self {
+        Self(room.key().into())
+    }
+}
 
 /// What a caller names a write or a read by, to know its answer again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,10 +174,29 @@ pub struct Stretch {
     pub bytes: usize,
 }
 
+impl Stretch {
+    /// The messages of a room with some numbers, the oldest first, whenever they were said.
+    pub fn of(room: &RoomName, place: Place, seqs: Range<Seq>, count: usize, bytes: usize) -> Self {
+        Self {
+            room: RoomKey::of(room),
+            place,
+            first: seqs.start,
+            end: seqs.end,
+            after: Pos(0),
+            since: 0,
+            until: u64::MAX,
+            is_forward: true,
+            count,
+            bytes,
+        }
+    }
+}
+
 /// What was found of a [`Stretch`], oldest first.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Messages, encoded; numbers may be missing between two where messages are gone or damaged.
+    /// Messages, encoded, and none but those that were asked for; numbers may be missing between two where messages are gone
+    /// or damaged.
     pub chunks: Vec<Arc<Chunk>>,
     /// Whether the stretch holds more in the direction read.
     pub more: bool,

@@ -949,3 +949,27 @@ fn what_waits_for_the_disk_when_the_server_goes_down_is_answered() {
     assert!(heard.contains(r#""id":2,"code":"shutting_down""#), "{heard}");
     assert!(heard.trim_end().ends_with(r#""reason":"shutdown","reconnect_ms":1000}"#), "{heard}");
 }
+
+#[test]
+fn a_mass_of_work_that_dies_at_once_is_moved_as_one_in_chunks_of_the_usual_size() {
+    const JOBS: u64 = 300;
+    let mut hub = Hub::new();
+    hub.stage.guest(1, "ada");
+    hub.does(1, r#"{"op":"join","room":"jobs","as":"worker","prefetch":1000}"#);
+    let job = format!(r#"{{"op":"send","room":"jobs","body":"{}"}}"#, "x".repeat(1_000));
+    hub.does(1, &vec![job; JOBS as usize].join("\n"));
+    // All of their time is up at once, twice, which is as often as it may be.
+    for _ in 0..2 {
+        hub.stage.pass(std::time::Duration::from_secs(31));
+        hub.hears(1);
+    }
+    let before = hub.store.waiting();
+    hub.commits();
+    assert_eq!(before, 1, "one batch has them all");
+    let dead = hub.stage.router.halls.find_key(&RoomKey("jobs.dead".into())).expect("it stands");
+    let log = &hub.stage.router.halls.get(dead).expect("it stands").room.log;
+    assert_eq!(log.newest(), Seq(JOBS));
+    let chunk = log.find(log.newest()).expect("the newest are in memory");
+    assert!(chunk.lines().len() < JOBS as usize / 3, "{} in one chunk", chunk.lines().len());
+    assert!(hub.does(1, r#"{"op":"history","room":"jobs","id":1}"#).contains(r#""messages":[]"#));
+}

@@ -80,7 +80,7 @@ impl Archive {
     /// What there is of a room.
     pub fn room(&mut self, name: &RoomName) -> Result<Option<RoomState>, ReadError> {
         let found = self.connection.transaction().and_then(|transaction| {
-            let found = reader::find_room(&transaction, &RoomKey(name.key().into()))?;
+            let found = reader::find_room(&transaction, &RoomKey::of(name))?;
             Ok(found.map(|row| {
                 let Numbers { oldest, newest, last_ts, end_pos, .. } = row.numbers;
                 RoomState {
@@ -102,7 +102,7 @@ impl Archive {
         name: &Arc<RoomName>,
         mut sink: impl FnMut(Piece) -> std::io::Result<()>,
     ) -> Result<(), ExportError> {
-        let room = RoomKey(name.key().into());
+        let room = RoomKey::of(name);
         let state = self.room(name).map_err(|error| ExportError::Read(Seq(1), error))?;
         let state = state.ok_or_else(|| ExportError::NoRoom(Arc::clone(name)))?;
         let name = self.shown(&room).map_or_else(|| Arc::clone(name), Arc::new);

@@ -84,7 +84,7 @@ impl Import {
         drop(Archive::open(data)?);
         let directory = Directory::hold(data)?;
         let database = Database::open(directory.database(), Duration::MAX, true)?;
-        let key = RoomKey(name.key().into());
+        let key = RoomKey::of(name);
         if database.ids.contains_key(&key) {
             return Err(ImportError::Exists(name.shown().into()));
         }
